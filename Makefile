@@ -1,0 +1,43 @@
+# Every target is a line or two; what needs an `if` is in scripts/.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export DUCKDB_LIB_DIR ?= $(abspath $(TARGET))/libduckdb
+WASM := CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_STRIP=true CARGO_PROFILE_RELEASE_PANIC=abort \
+	cargo build --release --target wasm32-wasip2
+
+.PHONY: build run test lint fmt bless crash bench toolchain libduckdb connector clean
+
+build: connector libduckdb ## the binary at target/release/host, the connector at target/wasm32-wasip2/release/connector.wasm
+	cargo build --release -p airlock-host --bins
+
+run: build ## the demo API on this machine, read into DuckDB
+	cargo run --release -q -p airlock-host --example demo -- run
+
+test: connector libduckdb ## everything that CI checks
+	scripts/services.sh
+	cargo test --release --workspace
+
+lint: connector libduckdb
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+
+fmt:
+	cargo fmt --all
+
+bless: connector libduckdb ## accept what the screens show now
+	INSTA_UPDATE=always cargo test --release -p airlock-host --test tests screens
+
+crash: connector libduckdb ## the crash test at several hundred points
+	CRASH_KILLS=300 cargo test --release -p airlock-host --test tests crash -- --nocapture
+
+connector: toolchain
+	$(WASM) -p connector
+
+libduckdb:
+	scripts/libduckdb.sh "$(DUCKDB_LIB_DIR)"
+
+# rustup does not add a target to a toolchain that is already there, unless it is asked.
+toolchain:
+	rustup toolchain install
+
+clean:
+	cargo clean

@@ -1,0 +1,140 @@
+//! What a resource tells the destination: keys, write disposition, columns, contract.
+//!
+//! Must never let a merge through that has nothing to merge by: dlt appends then, silently.
+
+use serde_json::{Map, Value, json};
+
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::grammar::STRATEGY_OPTIONS;
+use super::node::{Fields, Node};
+use super::resource::{Resource, columns_by_name};
+use crate::plan::WriteDisposition;
+
+pub(super) struct Hints {
+    pub(super) write_disposition: WriteDisposition,
+    pub(super) primary_key: Vec<String>,
+    pub(super) merge_key: Vec<String>,
+    /// See `stream.hints` in the WIT.
+    pub(super) others: Map<String, Value>,
+}
+
+/// Handed through under the same name.
+const PASSED_ON: &[&str] = &[
+    "table_name",
+    "schema_contract",
+    "max_table_nesting",
+    "table_format",
+    "file_format",
+    "parent_table_name",
+    "references",
+];
+
+/// Codes: `merge-without-key`, `option-without-effect`.
+pub(super) fn hints(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Hints {
+    let fields = &resource.fields;
+    let mut others = Map::new();
+    for key in PASSED_ON {
+        if let Some(node) = fields.given(key) {
+            others.insert((*key).to_owned(), node.value.clone());
+        }
+    }
+    if !resource.columns.is_empty() {
+        others.insert("columns".to_owned(), Value::Object(resource.columns.clone()));
+    }
+    if let Some(node) = fields.given("nested_hints") {
+        others.insert("nested_hints".to_owned(), nested_hints(&node.fields(), diagnostics));
+    }
+    let primary_key = keys(resource, "primary_key");
+    let merge_key = keys(resource, "merge_key");
+    let write_disposition = fields.given("write_disposition");
+    let disposition = write_disposition.map_or(WriteDisposition::Append, |node| {
+        let (disposition, options) = disposition(node, diagnostics);
+        let strategy = options.get("strategy").and_then(Value::as_str);
+        if disposition == WriteDisposition::Merge {
+            check_keys(node, strategy, &primary_key, &merge_key, diagnostics);
+        }
+        others.extend(options);
+        disposition
+    });
+    Hints { write_disposition: disposition, primary_key, merge_key, others }
+}
+
+/// The names given, or else the columns that say so.
+fn keys(resource: &Resource<'_>, key: &str) -> Vec<String> {
+    if resource.fields.given(key).is_some() {
+        return resource.fields.texts(key);
+    }
+    let columns = resource.columns.iter().filter(|(_, hints)| hints.get(key) == Some(&Value::Bool(true)));
+    columns.map(|(name, _)| name.clone()).collect()
+}
+
+/// The disposition, and of an object the strategy and its options.
+fn disposition(node: &Node<'_>, diagnostics: &mut Diagnostics) -> (WriteDisposition, Map<String, Value>) {
+    let fields = node.fields();
+    let disposition = match node.text().or_else(|| fields.text("disposition")) {
+        Some("replace") => WriteDisposition::Replace,
+        Some("merge") => WriteDisposition::Merge,
+        Some("skip") => WriteDisposition::Skip,
+        _ => WriteDisposition::Append,
+    };
+    let strategy = fields.text("strategy").unwrap_or("delete-insert");
+    let mut options = Map::new();
+    for (key, node) in fields.entries.iter().filter(|(key, _)| *key != "disposition") {
+        let strategies = STRATEGY_OPTIONS.iter().find(|(option, _)| option == key).map(|(_, strategies)| *strategies);
+        let at = format!("{}/~key", node.at);
+        if disposition != WriteDisposition::Merge && !node.value.is_null() {
+            let message = format!("`{key}` is for `disposition: merge`");
+            diagnostics.push(Diagnostic::error("option-without-effect", &at, message));
+        } else if strategies.is_some_and(|strategies| !strategies.contains(&strategy)) {
+            let message = format!("the strategy `{strategy}` knows no `{key}`");
+            diagnostics.push(Diagnostic::error("option-without-effect", &at, message));
+        } else {
+            // A null counts: `active_record_timestamp: null` is a choice.
+            options.insert((*key).to_owned(), node.value.clone());
+        }
+    }
+    if options.get("strategy").is_some_and(Value::is_null) {
+        options.remove("strategy");
+    }
+    (disposition, options)
+}
+
+fn check_keys(
+    node: &Node<'_>,
+    strategy: Option<&str>,
+    primary_key: &[String],
+    merge_key: &[String],
+    diagnostics: &mut Diagnostics,
+) {
+    let (missing, needed) = match strategy {
+        Some("scd2") => (false, ""),
+        Some("upsert" | "insert-only") => (primary_key.is_empty(), "a `primary_key`"),
+        _ => (primary_key.is_empty() && merge_key.is_empty(), "a `primary_key` or `merge_key`"),
+    };
+    if missing {
+        let message = format!("{} needs {needed}", strategy.unwrap_or("merge"));
+        let help = "name the columns that tell records apart, such as `primary_key: id`";
+        diagnostics.push(Diagnostic::error("merge-without-key", &node.at, message).help(help));
+    }
+}
+
+/// As written, with names of columns as lists, columns by name, and the disposition checked.
+fn nested_hints(tables: &Fields<'_>, diagnostics: &mut Diagnostics) -> Value {
+    let tables = tables.entries.iter().map(|(table, node)| {
+        let mut hints = Map::new();
+        for (key, node) in node.fields().entries.iter().filter(|(_, node)| !node.value.is_null()) {
+            let hint = match *key {
+                "primary_key" | "merge_key" => json!(node.texts()),
+                "columns" => Value::Object(columns_by_name(node.value)),
+                "write_disposition" => {
+                    disposition(node, diagnostics);
+                    node.value.clone()
+                }
+                _ => node.value.clone(),
+            };
+            hints.insert((*key).to_owned(), hint);
+        }
+        ((*table).to_owned(), Value::Object(hints))
+    });
+    Value::Object(tables.collect())
+}

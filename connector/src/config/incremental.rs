@@ -1,0 +1,122 @@
+//! `endpoint.incremental`, or a parameter of type `incremental`, which takes the start value only.
+//!
+//! Must never keep two cursors for one stream: dlt allows one.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::grammar::INCREMENTAL_PARAM;
+use super::node::{Fields, Node};
+use super::resource::Resource;
+use super::response::{jq_program, json_path};
+use crate::plan::{Incremental, LastValue, OnMissing, RowOrder};
+
+/// Codes: `two-incrementals`, `start-only`, `end-without-start`, `empty-range`, `window-without-range`, `bad-window`,
+/// `bad-json-path`, `bad-jq`, `deprecated`, `no-effect`.
+pub(super) fn incremental(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Option<Incremental> {
+    let own = resource.endpoint.given("incremental").filter(|node| node.value.is_object()).map(|node| (None, node));
+    let params = resource.params.entries.iter();
+    let params = params.filter(|(_, node)| node.fields().text("type") == Some(INCREMENTAL_PARAM));
+    let mut found = own.into_iter().chain(params.map(|(name, node)| (Some(*name), node)));
+    let (param, node) = found.next()?;
+    for (_, second) in found {
+        let message = "an endpoint has one incremental at most";
+        let help = format!("there is already one at {}", node.at);
+        diagnostics.push(Diagnostic::error("two-incrementals", &second.at, message).help(help));
+    }
+    let fields = node.fields();
+    if param.is_some() {
+        refuse_end(&fields, diagnostics);
+    }
+    let incremental = Incremental {
+        cursor_path: json_path(fields.given("cursor_path"), diagnostics).unwrap_or_default(),
+        initial_value: fields.given("initial_value").map(|node| node.value.clone()),
+        end_value: fields.given("end_value").map(|node| node.value.clone()),
+        start_param: param.or_else(|| fields.text("start_param")).map(str::to_owned),
+        end_param: fields.text("end_param").map(str::to_owned),
+        convert: convert(&fields, diagnostics),
+        last_value: match fields.text("last_value_func") {
+            Some("min") => LastValue::Min,
+            _ => LastValue::Max,
+        },
+        primary_key: fields.given("primary_key").map(Node::texts),
+        row_order: match fields.text("row_order") {
+            Some("asc") => Some(RowOrder::Ascending),
+            Some("desc") => Some(RowOrder::Descending),
+            _ => None,
+        },
+        on_cursor_value_missing: match fields.text("on_cursor_value_missing") {
+            Some("include") => OnMissing::Include,
+            Some("exclude") => OnMissing::Exclude,
+            _ => OnMissing::Raise,
+        },
+        lag: fields.number("lag"),
+        range_start_open: fields.text("range_start") == Some("open"),
+        range_end_closed: fields.text("range_end") == Some("closed"),
+        window: fields.number("window"),
+    };
+    check_range(&incremental, &fields, diagnostics);
+    if let Some(node) = fields.given("allow_external_schedulers").filter(|node| node.value.as_bool() == Some(true)) {
+        let message = "`allow_external_schedulers` does nothing here";
+        diagnostics.push(Diagnostic::warning("no-effect", &format!("{}/~key", node.at), message));
+    }
+    Some(incremental)
+}
+
+fn refuse_end(fields: &Fields<'_>, diagnostics: &mut Diagnostics) {
+    if let Some(node) = fields.given("end_value") {
+        let message = "a parameter of type `incremental` takes the start value only";
+        let help = "use `endpoint.incremental` with `start_param` and `end_param`";
+        diagnostics.push(Diagnostic::error("start-only", &format!("{}/~key", node.at), message).help(help));
+    }
+}
+
+/// `transform` is the old name of `convert`, and wins in dlt.
+fn convert(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let old = fields.given("transform");
+    if let Some(node) = old {
+        let message = "`transform` is an old name";
+        let at = format!("{}/~key", node.at);
+        diagnostics.push(Diagnostic::warning("deprecated", &at, message).help("write `convert`"));
+    }
+    jq_program(old.or_else(|| fields.given("convert")), diagnostics)
+}
+
+fn check_range(incremental: &Incremental, fields: &Fields<'_>, diagnostics: &mut Diagnostics) {
+    if let Some(end) = fields.given("end_value") {
+        let wrong_way = match incremental.last_value {
+            LastValue::Max => Ordering::Less,
+            LastValue::Min => Ordering::Greater,
+        };
+        match &incremental.initial_value {
+            None => {
+                let message = "`end_value` needs an `initial_value`";
+                diagnostics.push(Diagnostic::error("end-without-start", &end.at, message));
+            }
+            Some(initial) if compared(end.value, initial) == Some(wrong_way) => {
+                let message = "the range is empty: it ends before `initial_value`";
+                diagnostics.push(Diagnostic::error("empty-range", &end.at, message));
+            }
+            Some(_) => {}
+        }
+    }
+    let Some(window) = fields.given("window") else { return };
+    if incremental.window.is_some_and(|size| size <= 0.0) {
+        diagnostics.push(Diagnostic::error("bad-window", &window.at, "a window must be larger than 0"));
+    }
+    if incremental.initial_value.is_none() || incremental.end_value.is_none() {
+        let message = "`window` needs `initial_value` and `end_value`";
+        diagnostics.push(Diagnostic::error("window-without-range", &window.at, message));
+    }
+}
+
+/// As Python compares: numbers with numbers, texts with texts.
+fn compared(left: &Value, right: &Value) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left.as_f64()?.partial_cmp(&right.as_f64()?),
+        (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
+        _ => None,
+    }
+}

@@ -1,0 +1,131 @@
+//! How a plan will be read, for people. No I/O: placeholders are shown as they are written, secrets as references.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+use crate::paginator::{self, Paginator};
+use crate::plan::{Body, JsonTemplate, Plan, Request, Selector, Stream, WriteDisposition};
+use crate::request::{OutgoingBody, OutgoingRequest};
+use crate::template::{Part, Source, Template, python_text};
+
+/// A JSON array with one object per stream: name, parent, first request, credential, paginator, selector, cursor, write
+/// disposition, primary key.
+pub fn explain(plan: &Plan) -> Result<String, Error> {
+    let streams: Result<Vec<Value>, Error> = plan.streams.iter().map(stream).collect();
+    Ok(Value::Array(streams?).to_string())
+}
+
+fn stream(stream: &Stream) -> Result<Value, Error> {
+    let mut request = shown(&stream.request);
+    if let Some(incremental) = &stream.incremental {
+        for (param, attribute) in [(&incremental.start_param, "start_value"), (&incremental.end_param, "end_value")] {
+            if let Some(param) = param {
+                request.set_param(param, Value::String(format!("{{incremental.{attribute}}}")));
+            }
+        }
+    }
+    Paginator::begin(&stream.paginator).apply(&mut request)?;
+    let headers: Map<String, Value> =
+        request.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+    Ok(json!({
+        "stream": stream.name,
+        "parent": stream.parent.as_ref().map(|parent| &parent.stream),
+        "request": {
+            "method": request.method,
+            "url": url(&request),
+            "headers": headers,
+            "body": match request.body {
+                OutgoingBody::Empty => Value::Null,
+                OutgoingBody::Json(value) => value,
+                OutgoingBody::Form(pairs) => Value::String(pairs_text(&pairs)),
+                OutgoingBody::Raw(text) => Value::String(text),
+            },
+        },
+        "credential": request.credential,
+        "paginator": paginator::name(&stream.paginator),
+        "selector": match &stream.selector {
+            Selector::Auto => "auto",
+            Selector::Path(path) => path,
+        },
+        "cursor": stream.incremental.as_ref().map(|incremental| &incremental.cursor_path),
+        "write_disposition": disposition(stream.write_disposition),
+        "primary_key": stream.primary_key,
+    }))
+}
+
+/// The name that the configuration and the WIT have for it.
+pub fn disposition(disposition: WriteDisposition) -> &'static str {
+    match disposition {
+        WriteDisposition::Append => "append",
+        WriteDisposition::Replace => "replace",
+        WriteDisposition::Merge => "merge",
+        WriteDisposition::Skip => "skip",
+    }
+}
+
+/// For reading, not for sending: nothing is percent-encoded.
+fn url(request: &OutgoingRequest) -> String {
+    let query = pairs_text(&request.params);
+    let separator = match (query.is_empty(), request.url.contains('?')) {
+        (true, _) => "",
+        (false, true) => "&",
+        (false, false) => "?",
+    };
+    format!("{}{separator}{query}", request.url)
+}
+
+fn pairs_text(pairs: &[(String, Value)]) -> String {
+    let mut texts = Vec::new();
+    for (name, value) in pairs {
+        match value {
+            Value::Null => {}
+            Value::Array(values) => texts.extend(values.iter().map(|value| format!("{name}={}", python_text(value)))),
+            value => texts.push(format!("{name}={}", python_text(value))),
+        }
+    }
+    texts.join("&")
+}
+
+fn shown(request: &Request) -> OutgoingRequest {
+    let pairs = |templates: &[(Template, JsonTemplate)]| {
+        templates.iter().map(|(name, value)| (text(name), json_text(value))).collect()
+    };
+    OutgoingRequest {
+        method: request.method.clone(),
+        url: text(&request.url),
+        params: pairs(&request.params),
+        headers: request.headers.iter().map(|(name, value)| (text(name), text(value))).collect(),
+        body: match &request.body {
+            Body::Empty => OutgoingBody::Empty,
+            Body::Json(value) => OutgoingBody::Json(json_text(value)),
+            Body::Form(templates) => OutgoingBody::Form(pairs(templates)),
+            Body::Raw(template) => OutgoingBody::Raw(text(template)),
+        },
+        credential: request.credential.clone(),
+    }
+}
+
+fn text(template: &Template) -> String {
+    let mut text = String::new();
+    for part in &template.parts {
+        match part {
+            Part::Literal(literal) => text.push_str(literal),
+            Part::Placeholder(placeholder) => match &placeholder.source {
+                Source::Parent { stream, field } => text.push_str(&format!("{{resources.{stream}.{field}}}")),
+                Source::Incremental { attribute } => text.push_str(&format!("{{incremental.{attribute}}}")),
+            },
+        }
+    }
+    text
+}
+
+fn json_text(template: &JsonTemplate) -> Value {
+    match template {
+        JsonTemplate::Literal(value) => value.clone(),
+        JsonTemplate::Text(template) => Value::String(text(template)),
+        JsonTemplate::List(items) => items.iter().map(json_text).collect(),
+        JsonTemplate::Object(entries) => {
+            Value::Object(entries.iter().map(|(name, value)| (text(name), json_text(value))).collect())
+        }
+    }
+}

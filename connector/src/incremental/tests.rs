@@ -1,0 +1,227 @@
+use super::*;
+use crate::plan::{self, Body, Paginator, Request, ResponseFormat, WriteDisposition};
+
+fn stream(primary_key: &[&str]) -> Stream {
+    Stream {
+        name: "s".to_owned(),
+        parent: None,
+        selected: true,
+        primary_key: primary_key.iter().map(|name| (*name).to_owned()).collect(),
+        merge_key: Vec::new(),
+        write_disposition: WriteDisposition::Append,
+        hints: serde_json::Map::new(),
+        request: Request {
+            method: "GET".to_owned(),
+            url: crate::template::Template::default(),
+            headers: Vec::new(),
+            params: Vec::new(),
+            body: Body::Empty,
+            credential: None,
+        },
+        paginator: Paginator::Auto,
+        selector: plan::Selector::Auto,
+        response_actions: Vec::new(),
+        incremental: None,
+        steps: Vec::new(),
+        format: ResponseFormat::Json,
+    }
+}
+
+fn cursor(initial: Value) -> Incremental {
+    Incremental {
+        cursor_path: "t".to_owned(),
+        initial_value: (!initial.is_null()).then_some(initial),
+        end_value: None,
+        start_param: None,
+        end_param: None,
+        convert: None,
+        last_value: LastValue::Max,
+        primary_key: None,
+        row_order: None,
+        on_cursor_value_missing: OnMissing::Raise,
+        lag: None,
+        range_start_open: false,
+        range_end_closed: false,
+        window: None,
+    }
+}
+
+/// Reads one page of records `{"id", "t"}` (a null cursor is left out): the ids kept, whether the range was left, and
+/// the state for the next run.
+fn run(
+    plan: &Incremental,
+    key: &[&str],
+    memory: Option<Memory>,
+    page: &[(i64, Value)],
+) -> (Vec<i64>, bool, Option<Memory>) {
+    let mut read = IncrementalRead::begin(plan.clone(), &stream(key), memory).unwrap();
+    let (ids, left) = page_of(&mut read, page).unwrap();
+    (ids, left, read.finished())
+}
+
+fn page_of(read: &mut IncrementalRead, page: &[(i64, Value)]) -> Result<(Vec<i64>, bool), Error> {
+    let compiled = Compiled::new(&read.plan).unwrap();
+    let records = page.iter().map(|(id, t)| match t {
+        Value::Null => Cow::Owned(json!({"id": id}).to_string()),
+        t => Cow::Owned(json!({"id": id, "t": t}).to_string()),
+    });
+    let filtered = read.filter(&compiled, records.collect())?;
+    let id = |record: &Cow<'_, str>| document::field(record, "id").unwrap().parse().unwrap();
+    Ok((filtered.records.iter().map(id).collect(), filtered.left_range))
+}
+
+fn numbered(values: &[i64]) -> Vec<(i64, Value)> {
+    values.iter().map(|value| (*value, json!(value))).collect()
+}
+
+#[test]
+fn records_before_the_start_are_dropped() {
+    let page = numbered(&[1, 2, 3, 4]);
+    assert_eq!(run(&cursor(json!(3)), &[], None, &page).0, [3, 4]);
+    assert_eq!(run(&cursor(json!(null)), &[], None, &page).0, [1, 2, 3, 4]);
+    let open = Incremental { range_start_open: true, ..cursor(json!(3)) };
+    assert_eq!(run(&open, &[], None, &page).0, [4]);
+    let least = Incremental { last_value: LastValue::Min, ..cursor(json!(3)) };
+    let (ids, _, memory) = run(&least, &[], None, &page);
+    assert_eq!((ids, memory.unwrap().last), (vec![1, 2, 3], json!(1)));
+}
+
+#[test]
+fn a_fixed_range_ends_and_keeps_no_state() {
+    let fixed = Incremental { end_value: Some(json!(3)), ..cursor(json!(2)) };
+    let page = numbered(&[1, 2, 3, 4]);
+    assert_eq!(run(&fixed, &[], None, &page), (vec![2], false, None));
+    let closed = Incremental { range_end_closed: true, ..fixed };
+    assert_eq!(run(&closed, &[], None, &page).0, [2, 3]);
+}
+
+#[test]
+fn ordered_records_end_the_reading() {
+    let ordered = |order, end: Option<i64>| Incremental {
+        row_order: Some(order),
+        end_value: end.map(Value::from),
+        ..cursor(json!(2))
+    };
+    let page = numbered(&[3, 2, 1]);
+    assert!(run(&ordered(RowOrder::Descending, None), &[], None, &page).1);
+    assert!(!run(&ordered(RowOrder::Descending, None), &[], None, &page[..2]).1);
+    assert!(!run(&ordered(RowOrder::Ascending, None), &[], None, &page).1);
+    assert!(run(&ordered(RowOrder::Ascending, Some(3)), &[], None, &page).1);
+}
+
+#[test]
+fn known_records_at_the_boundary_are_dropped() {
+    let plan = cursor(json!(0));
+    for key in [&["id"][..], &[]] {
+        let (ids, _, memory) = run(&plan, key, None, &[(1, json!(1)), (2, json!(2)), (3, json!(2))]);
+        assert_eq!(ids, [1, 2, 3]);
+        let again = [(1, json!(1)), (2, json!(2)), (3, json!(2)), (4, json!(2))];
+        let (ids, _, memory) = run(&plan, key, memory, &again);
+        assert_eq!(ids, [4]);
+        let (ids, _, memory) = run(&plan, key, memory, &again);
+        assert_eq!(ids, Vec::<i64>::new());
+        let (ids, _, memory) = run(&plan, key, memory, &[(4, json!(2)), (5, json!(3))]);
+        assert_eq!((ids, Hashes::unpack(&memory.unwrap().hashes).unwrap().0.len()), (vec![5], 1));
+    }
+    let without = Incremental { primary_key: Some(Vec::new()), ..plan };
+    let (_, _, memory) = run(&without, &["id"], None, &[(1, json!(1))]);
+    assert_eq!(memory.as_ref().unwrap().hashes, "");
+    assert_eq!(run(&without, &["id"], memory, &[(1, json!(1))]).0, [1]);
+}
+
+#[test]
+fn the_start_is_fixed_within_a_run_even_through_a_checkpoint() {
+    let plan = cursor(json!(5));
+    let mut read = IncrementalRead::begin(plan.clone(), &stream(&["id"]), None).unwrap();
+    assert_eq!(page_of(&mut read, &numbered(&[9])).unwrap().0, [9]);
+    let stored = serde_json::from_value(read.position().into_json()).unwrap();
+    let mut resumed = IncrementalRead::begin(plan, &stream(&["id"]), Some(stored)).unwrap();
+    assert_eq!(page_of(&mut resumed, &numbered(&[6, 4])).unwrap().0, [6]);
+    assert_eq!(resumed.finished().unwrap().last, json!(9));
+}
+
+#[test]
+fn a_lag_reads_again_but_not_behind_the_initial_value() {
+    let plan = Incremental { lag: Some(2.0), ..cursor(json!(1)) };
+    let (_, _, memory) = run(&plan, &["id"], None, &numbered(&[5]));
+    let (ids, _, memory) = run(&plan, &["id"], memory, &numbered(&[2, 3, 4, 5]));
+    assert_eq!((ids, memory.unwrap().last), (vec![3, 4, 5], json!(5)));
+    let far = Incremental { lag: Some(100.0), ..plan };
+    let (_, _, memory) = run(&far, &["id"], None, &numbered(&[5]));
+    assert_eq!(run(&far, &["id"], memory, &numbered(&[0, 1])).0, [1]);
+}
+
+#[test]
+fn missing_cursors_are_handled_as_asked() {
+    let page = [(1, json!(5)), (2, json!(null))];
+    let with = |handling| Incremental { on_cursor_value_missing: handling, ..cursor(json!(null)) };
+    assert_eq!(run(&with(OnMissing::Include), &[], None, &page).0, [1, 2]);
+    assert_eq!(run(&with(OnMissing::Exclude), &[], None, &page).0, [1]);
+    let mut read = IncrementalRead::begin(with(OnMissing::Raise), &stream(&[]), None).unwrap();
+    let Err(Error::BadData(text)) = page_of(&mut read, &page) else { panic!("it was read") };
+    assert!(text.contains("`t`") && text.contains("it has: id"));
+    let mut read = IncrementalRead::begin(cursor(json!(1)), &stream(&[]), None).unwrap();
+    assert!(matches!(page_of(&mut read, &[(1, json!("x"))]), Err(Error::BadData(_))));
+}
+
+#[test]
+fn requests_get_converted_values() {
+    let plan = Incremental {
+        convert: Some("tostring + \"!\"".to_owned()),
+        end_value: Some(json!(9)),
+        lag: Some(1.0),
+        ..cursor(json!(3))
+    };
+    let compiled = Compiled::new(&plan).unwrap();
+    let read = IncrementalRead::begin(plan, &stream(&[]), None).unwrap();
+    let attributes = read.attributes(&compiled).unwrap();
+    let value = |name: &str| attributes.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+    assert_eq!(value("start_value"), Some(json!("3!")));
+    assert_eq!(value("end_value"), Some(json!("9!")));
+    assert_eq!(value("lag"), Some(json!(1.0)));
+    let plan = cursor(json!(null));
+    let read = IncrementalRead::begin(plan.clone(), &stream(&[]), None).unwrap();
+    assert_eq!(read.attributes(&Compiled::new(&plan).unwrap()).unwrap()[0], ("start_value", None));
+}
+
+#[test]
+fn states_combine_in_any_order() {
+    let plan = cursor(json!(null));
+    let memory = |last: Value, hashes: &[u64]| Memory {
+        last,
+        hashes: Hashes(hashes.iter().copied().collect()).pack(),
+        run: None,
+    };
+    let (low, high, other) = (memory(json!(1), &[1]), memory(json!(2), &[2]), memory(json!(2), &[3]));
+    let both = |left: &Memory, right: &Memory| combine(&plan, left.clone(), right.clone()).unwrap();
+    assert_eq!(both(&low, &high), high);
+    assert_eq!(both(&high, &low), high);
+    assert_eq!(both(&high, &other), memory(json!(2), &[2, 3]));
+    assert_eq!(both(&other, &both(&low, &high)), both(&both(&other, &low), &high));
+    assert_eq!(both(&Memory::default(), &low), low);
+    let zones = (memory(json!("2024-01-01T00:00:00Z"), &[1]), memory(json!("2024-01-01T01:00:00+01:00"), &[2]));
+    assert_eq!(both(&zones.0, &zones.1), both(&zones.1, &zones.0));
+    let least = Incremental { last_value: LastValue::Min, ..plan.clone() };
+    assert_eq!(combine(&least, low.clone(), high).unwrap(), low);
+    assert!(combine(&plan, low, memory(json!("x"), &[])).is_err());
+}
+
+#[test]
+fn a_range_splits_into_windows() {
+    let plan = Incremental {
+        end_value: Some(json!("2024-01-04")),
+        window: Some(2.0),
+        range_start_open: true,
+        range_end_closed: true,
+        ..cursor(json!("2024-01-01"))
+    };
+    let windows = windows(&plan).unwrap().unwrap();
+    let bounds: Vec<(Value, Value)> = windows.iter().map(|window| (window.start.clone(), window.end.clone())).collect();
+    assert_eq!(bounds, [(json!("2024-01-01"), json!("2024-01-03")), (json!("2024-01-03"), json!("2024-01-04"))]);
+    let (first, second) = (within(&plan, &windows[0]), within(&plan, &windows[1]));
+    assert!(first.range_start_open && !first.range_end_closed);
+    assert!(!second.range_start_open && second.range_end_closed);
+    let backwards = Incremental { window: Some(-1.0), ..plan.clone() };
+    assert!(super::windows(&backwards).is_err());
+    assert_eq!(super::windows(&Incremental { window: None, ..plan }).unwrap(), None);
+}

@@ -1,0 +1,48 @@
+//! The declarative REST source: interprets dlt's REST API configuration inside the sandbox.
+//!
+//! A configuration becomes a plan (`config`), a plan is explained and split into partitions (`connection`), a partition
+//! is read page by page (`read`). Nothing behind `plan` knows the configuration's keys, nothing but `http` knows how
+//! requests are sent, and nothing but `contract` knows the WIT. Holds no secret, opens no file.
+
+// From a configuration to a plan.
+pub mod config;
+pub mod plan;
+pub mod template;
+
+// From a plan to pages.
+pub mod connection;
+pub mod explain;
+pub mod parent;
+pub mod read;
+
+// One request and its response.
+pub mod http;
+pub mod request;
+pub mod response_action;
+
+// From a response to records.
+pub mod document;
+pub mod format;
+pub mod incremental;
+pub mod paginator;
+pub mod selection;
+pub mod selector;
+pub mod step;
+
+pub mod error;
+pub mod log;
+
+// The contract with the host, which exists only in the sandbox.
+#[cfg(target_family = "wasm")]
+mod contract;
+
+#[cfg(target_family = "wasm")]
+mod bindings {
+    #![expect(unsafe_code, reason = "generated from the WIT")]
+
+    wit_bindgen::generate!({ path: "../wit", world: "connector" });
+
+    export!(Component);
+
+    use super::contract::Component;
+}

@@ -1,0 +1,319 @@
+//! What to read: the streams of a connection, with every default applied, parents before children.
+//!
+//! A configuration dialect (`config/`) yields a `Plan`; everything after it reads the plan only. Must never name a key
+//! of a dialect: a second dialect will yield the same plan.
+
+use serde_json::{Map, Value};
+
+use crate::template::Template;
+
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Parents before their children.
+    pub streams: Vec<Stream>,
+    /// What the host is asked to grant, one entry per origin.
+    pub grants: Vec<Grant>,
+}
+
+impl Plan {
+    pub fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+}
+
+/// One origin and the credentials that belong to it.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// `scheme://host` or `scheme://host:port`.
+    pub origin: String,
+    /// JSON Pointer to where it stands in the configuration.
+    pub at: Option<String>,
+    pub credentials: Vec<Credential>,
+}
+
+/// A credential under the name that `Request::credential` uses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Credential {
+    pub name: String,
+    pub authentication: Authentication,
+}
+
+/// How a request is authenticated. Every text that may be a secret is a reference, never the secret itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Authentication {
+    Bearer { token: String },
+    Basic { username: String, password: String },
+    ApiKey { name: String, value: String, location: ApiKeyLocation },
+    OAuth2(OAuth2),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiKeyLocation {
+    Header,
+    Query,
+    Cookie,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct OAuth2 {
+    pub grant: OAuth2Grant,
+    pub token_url: String,
+    pub client_id: String,
+    pub client_secret: String,
+    pub access_token: Option<String>,
+    /// Further fields of the token request.
+    pub request_data: Vec<(String, String)>,
+    /// Seconds.
+    pub default_expiration: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum OAuth2Grant {
+    ClientCredentials,
+    RefreshToken { refresh_token: String },
+    JwtBearer { private_key: String, private_key_passphrase: Option<String>, audience: String, scopes: Vec<String> },
+}
+
+/// One stream: what to ask for, how to page through it, what to take out.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    pub name: String,
+    /// The stream that `{resources.NAME.…}` placeholders read from.
+    pub parent: Option<Parent>,
+    /// Loaded; if not, it is read only for its children.
+    pub selected: bool,
+    pub primary_key: Vec<String>,
+    pub merge_key: Vec<String>,
+    pub write_disposition: WriteDisposition,
+    /// What the destination should know besides, handed through as it is (see `stream.hints` in the WIT).
+    pub hints: Map<String, Value>,
+    pub request: Request,
+    pub paginator: Paginator,
+    pub selector: Selector,
+    pub response_actions: Vec<ResponseAction>,
+    pub incremental: Option<Incremental>,
+    /// Applied to each record, in order, before anything else sees it.
+    pub steps: Vec<Step>,
+    pub format: ResponseFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteDisposition {
+    Append,
+    Replace,
+    Merge,
+    Skip,
+}
+
+/// How a child stream hangs on its parent.
+#[derive(Debug, Clone)]
+pub struct Parent {
+    pub stream: String,
+    /// Top-level fields of the parent record that every child record gets as `_<parent>_<field>`.
+    pub include: Vec<String>,
+    /// How many parent records share one request. 1: one request each. More: placeholders become a list of their
+    /// values, joined by `separator` in texts, as a list in a JSON body, repeated in a query.
+    pub batch_size: usize,
+    pub separator: String,
+}
+
+/// A request before its placeholders are filled.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Upper case.
+    pub method: String,
+    /// Absolute once filled; may carry a query.
+    pub url: Template,
+    pub headers: Vec<(Template, Template)>,
+    /// Query parameters in order. A null is left out, a list is repeated.
+    pub params: Vec<(Template, JsonTemplate)>,
+    pub body: Body,
+    /// Name of the credential; none: nothing is attached.
+    pub credential: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Body {
+    Empty,
+    Json(JsonTemplate),
+    /// `application/x-www-form-urlencoded`, as ordered pairs.
+    Form(Vec<(Template, JsonTemplate)>),
+    /// As it stands, without a content type.
+    Raw(Template),
+}
+
+/// A JSON value whose texts, and keys, may hold placeholders. A text that is exactly one placeholder takes the type of
+/// its value.
+#[derive(Debug, Clone)]
+pub enum JsonTemplate {
+    Literal(Value),
+    Text(Template),
+    List(Vec<Self>),
+    Object(Vec<(Template, Self)>),
+}
+
+/// How to come from one page to the next.
+#[derive(Debug, Clone)]
+pub enum Paginator {
+    /// Find out from the first response.
+    Auto,
+    SinglePage,
+    JsonLink {
+        next_url_path: String,
+    },
+    HeaderLink {
+        rel: String,
+    },
+    HeaderCursor {
+        header: String,
+        cursor: Target,
+    },
+    Cursor {
+        cursor_path: String,
+        cursor: Target,
+        stop_after_empty_page: bool,
+        has_more_path: Option<String>,
+    },
+    PageNumber {
+        base_page: i64,
+        page: i64,
+        target: Target,
+        range: Range,
+    },
+    Offset {
+        limit: i64,
+        offset: i64,
+        offset_target: Target,
+        limit_target: Target,
+        range: Range,
+    },
+}
+
+/// Where a paginator writes its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A query parameter.
+    Param(String),
+    /// A dot-separated path into the JSON body; missing objects are made.
+    Body(String),
+}
+
+/// When a counting paginator stops.
+#[derive(Debug, Clone)]
+pub struct Range {
+    pub total_path: TotalPath,
+    /// Exclusive.
+    pub maximum: Option<i64>,
+    pub stop_after_empty_page: bool,
+    pub has_more_path: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TotalPath {
+    /// Written in the configuration: missing in the response is an error.
+    Required(String),
+    /// The dialect's default: used when the response has it.
+    IfPresent(String),
+    Off,
+}
+
+/// Where the records are in a response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// Find out from the first response.
+    Auto,
+    /// JSONPath.
+    Path(String),
+}
+
+/// What to do with a response that fits. Both conditions given: both must fit.
+#[derive(Debug, Clone)]
+pub struct ResponseAction {
+    pub status: Option<u16>,
+    /// A part of the body's text.
+    pub content: Option<String>,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// End this pagination without records and without an error.
+    Ignore,
+    /// Fail.
+    Raise,
+    /// Try again, by the host's retry rule.
+    Retry,
+}
+
+/// How new records are told from known ones.
+#[derive(Debug, Clone)]
+pub struct Incremental {
+    /// JSONPath into the record.
+    pub cursor_path: String,
+    pub initial_value: Option<Value>,
+    /// Exclusive unless `range_end_closed`. Given: the stream reads a fixed range and keeps no state.
+    pub end_value: Option<Value>,
+    /// Query parameter that gets the start value.
+    pub start_param: Option<String>,
+    /// Query parameter that gets the end value.
+    pub end_param: Option<String>,
+    /// jq program applied to values on their way into a request.
+    pub convert: Option<String>,
+    pub last_value: LastValue,
+    /// Fields by which records at the boundary are told apart; `None`: the stream's primary key, or else the whole
+    /// record; empty: no deduplication.
+    pub primary_key: Option<Vec<String>>,
+    pub row_order: Option<RowOrder>,
+    pub on_cursor_value_missing: OnMissing,
+    /// Seconds for timestamps, days for dates, a plain number for numbers.
+    pub lag: Option<f64>,
+    pub range_start_open: bool,
+    pub range_end_closed: bool,
+    /// Splits `initial_value..end_value` into windows of this size (same units as `lag`), each a partition of its own.
+    pub window: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastValue {
+    Max,
+    Min,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOrder {
+    Ascending,
+    Descending,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMissing {
+    Raise,
+    Include,
+    Exclude,
+}
+
+/// One change to a record: a jq program.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Keeps the record when the program's first output is neither false nor null.
+    Filter(String),
+    /// The program's first output takes the record's place.
+    Map(String),
+    /// Every output becomes a record.
+    YieldMap(String),
+}
+
+/// What the response's body is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResponseFormat {
+    Json,
+    JsonLines,
+    /// With a header line.
+    Csv {
+        delimiter: char,
+    },
+    /// Each element at this path (`/rss/channel/item`) is a record.
+    Xml {
+        record_path: String,
+    },
+}

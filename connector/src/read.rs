@@ -1,0 +1,285 @@
+//! The loop: request → response → records → page.
+//!
+//! Each call of `next_page` is one request. Must hand records out as the bytes that came unless something changes them.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::document;
+use crate::error::Error;
+use crate::format;
+use crate::http::{Http, HttpRequest, HttpResponse};
+use crate::incremental::{self, Compiled, IncrementalRead, Memory};
+use crate::log::Log;
+use crate::paginator::{Answer, Paginator};
+use crate::parent::{self, Partition, Slice};
+use crate::plan;
+use crate::plan::Stream;
+use crate::request::{self, OutgoingRequest};
+use crate::response_action::{self, Verdict};
+use crate::selection::{self, Selection};
+use crate::selector::Selector;
+use crate::step::{self, Step};
+
+/// Records, and where to go on behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// A JSON array.
+    pub records: Vec<u8>,
+    pub checkpoint: String,
+}
+
+/// A stream with its programs compiled: made once, read many times.
+pub struct Prepared {
+    pub stream: Stream,
+    steps: Vec<Step>,
+    selector: Option<Selector>,
+    incremental: Option<Compiled>,
+}
+
+impl Prepared {
+    pub fn new(stream: Stream) -> Result<Self, Error> {
+        let refused = |error: String| Error::Other(format!("{}: {error}", stream.name));
+        let steps = stream.steps.iter().map(Step::compile).collect::<Result<_, _>>().map_err(refused)?;
+        let selector = match &stream.selector {
+            plan::Selector::Auto => None,
+            plan::Selector::Path(path) => Some(Selector::parse(path).map_err(refused)?),
+        };
+        let incremental = stream.incremental.as_ref().map(Compiled::new).transpose().map_err(refused)?;
+        Ok(Self { steps, selector, incremental, stream })
+    }
+}
+
+/// Where a read stands. Without a paginator: at the end of a run.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Checkpoint {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paginator: Option<Paginator>,
+    /// As detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    selector: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incremental: Option<Memory>,
+}
+
+impl Checkpoint {
+    fn parse(text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text).map_err(|error| Error::Other(format!("the checkpoint can't be read: {error}")))
+    }
+
+    fn print(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(|error| Error::Other(error.to_string()))
+    }
+}
+
+/// A read in progress.
+pub struct Reader<H> {
+    prepared: Rc<Prepared>,
+    http: Rc<H>,
+    log: Rc<Log>,
+    /// Filled, in front of the first page.
+    request: OutgoingRequest,
+    paginator: Paginator,
+    selector: Option<Selector>,
+    incremental: Option<IncrementalRead>,
+    slice: Slice,
+    /// The checkpoint that the host has.
+    before: String,
+    over: bool,
+}
+
+impl<H: Http> Reader<H> {
+    /// Begins to read a partition, goes on behind a page of it, or begins a new run behind an earlier one.
+    pub fn begin(
+        prepared: Rc<Prepared>,
+        http: Rc<H>,
+        log: Rc<Log>,
+        partition: &Partition,
+        checkpoint: Option<&str>,
+    ) -> Result<Self, Error> {
+        let stream = &prepared.stream;
+        let slice = Slice::of(partition)?;
+        let before = match (checkpoint, &slice.state) {
+            (Some(checkpoint), _) => checkpoint.to_owned(),
+            (None, Some(state)) => state.to_string(),
+            (None, None) => "{}".to_owned(),
+        };
+        let stored = Checkpoint::parse(&before)?;
+        let selector = match &stored.selector {
+            Some(path) => Some(Selector::parse(path).map_err(Error::Other)?),
+            None => prepared.selector.clone(),
+        };
+        let mut values = slice.placeholder_values(stream.parent.as_ref());
+        let mut incremental = None;
+        if let (Some(plan), Some(compiled)) = (&stream.incremental, &prepared.incremental) {
+            let plan = slice.window.as_ref().map_or_else(|| plan.clone(), |window| incremental::within(plan, window));
+            let read = IncrementalRead::begin(plan, stream, stored.incremental)?;
+            values.incremental = read.attributes(compiled)?;
+            incremental = Some(read);
+        }
+        let mut request = request::fill(&stream.request, &values).map_err(|error| error.within(&stream.name))?;
+        if let Some(plan) = &stream.incremental {
+            let value = |name: &str| values.incremental.iter().find(|(known, _)| *known == name);
+            for (param, name) in [(&plan.start_param, "start_value"), (&plan.end_param, "end_value")] {
+                if let (Some(param), Some((_, Some(value)))) = (param, value(name)) {
+                    request.set_param(param, value.clone());
+                }
+            }
+        }
+        let paginator = stored.paginator.unwrap_or_else(|| Paginator::begin(&stream.paginator));
+        Ok(Self { http, log, request, paginator, selector, incremental, slice, before, over: false, prepared })
+    }
+
+    /// The next page; none at the end, and ever after, and after an error.
+    pub fn next_page(&mut self) -> Result<Option<Page>, Error> {
+        if self.over {
+            return Ok(None);
+        }
+        self.over = true;
+        let request = self.request()?;
+        let Some(mut response) = self.exchange(&request)? else {
+            return self.last_page(b"[]".to_vec());
+        };
+        let prepared = Rc::clone(&self.prepared);
+        let stream = &prepared.stream;
+        let document = format::read(&stream.format, &request, &mut response, &stream.name)?;
+        let selector = self.selector.get_or_insert_with(|| selection::detect(&document)).clone();
+        let selection = selection::select(&document, &selector, &stream.name, &self.log);
+        let answer = Answer {
+            url: &request.url,
+            response: &response,
+            document: &document,
+            records: &selection,
+            place: &stream.name,
+            log: &self.log,
+        };
+        let mut more = self.paginator.advance(&answer)?;
+        let changed = self.change(&selection)?;
+        if changed.as_ref().is_some_and(|changed| changed.left_range) {
+            more = false;
+        }
+        let records = match (changed.and_then(|changed| changed.records), &selection) {
+            (Some(records), _) => Some(records),
+            (None, Selection::Items(items)) => Some(array(items)),
+            // The whole body is handed on without a copy.
+            (None, Selection::Array(raw)) if raw.len() == document.text().len() => None,
+            (None, Selection::Array(raw)) => Some(raw.as_bytes().to_vec()),
+        };
+        let records = records.unwrap_or_else(|| document.into_text().into_bytes());
+        if !more {
+            return self.last_page(records);
+        }
+        let checkpoint = Checkpoint {
+            paginator: Some(self.paginator.clone()),
+            selector: self.prepared.selector.is_none().then(|| selector.text().to_owned()),
+            incremental: self.incremental.as_ref().map(IncrementalRead::position),
+        };
+        self.over = false;
+        self.before = checkpoint.print()?;
+        Ok(Some(Page { records, checkpoint: self.before.clone() }))
+    }
+
+    /// Sends the first request and looks whether its answer can be read.
+    pub fn check(&mut self) -> Result<(), Error> {
+        let request = self.request()?;
+        let Some(mut response) = self.exchange(&request)? else { return Ok(()) };
+        let stream = &self.prepared.stream;
+        format::read(&stream.format, &request, &mut response, &stream.name).map(|_| ())
+    }
+
+    fn request(&self) -> Result<HttpRequest, Error> {
+        let mut request = self.request.clone();
+        self.paginator.apply(&mut request)?;
+        request.encode(&self.prepared.stream.response_actions)
+    }
+
+    /// Sends a request, again while an action says so; none: an action says to ignore the response.
+    fn exchange(&self, request: &HttpRequest) -> Result<Option<HttpResponse>, Error> {
+        const AGAIN: usize = 3;
+        let stream = &self.prepared.stream;
+        for _ in 0..=AGAIN {
+            let response = self.http.send(request).map_err(|error| error.within(&stream.name))?;
+            let verdict = response_action::judge(&stream.response_actions, request, &response);
+            match verdict.map_err(|error| error.within(&stream.name))? {
+                Verdict::Proceed => return Ok(Some(response)),
+                Verdict::Ignore => return Ok(None),
+                Verdict::Retry => {}
+            }
+        }
+        Err(Error::Unavailable(format!(
+            "{}: {} {}: a response action says to retry, and still does after {AGAIN} more tries",
+            stream.name, request.method, request.url
+        )))
+    }
+
+    /// The last page carries what the next run needs. Without records it is only worth a page if the host does not know
+    /// that yet.
+    fn last_page(&mut self, records: Vec<u8>) -> Result<Option<Page>, Error> {
+        let incremental = self.incremental.as_ref().and_then(IncrementalRead::finished);
+        let checkpoint = Checkpoint { incremental, ..Checkpoint::default() }.print()?;
+        let known = same_json(&self.before, &checkpoint);
+        let nothing = std::str::from_utf8(&records).is_ok_and(document::is_empty_array);
+        Ok((!nothing || !known).then_some(Page { records, checkpoint }))
+    }
+
+    /// What parent fields, steps and the incremental make of the records; none if nothing looks at them.
+    fn change(&mut self, selection: &Selection<'_>) -> Result<Option<Changed>, Error> {
+        let Self { prepared, slice, incremental, .. } = self;
+        let place = &prepared.stream.name;
+        if slice.include.is_empty() && prepared.steps.is_empty() && incremental.is_none() {
+            return Ok(None);
+        }
+        let items = selection.items();
+        let count = items.len();
+        let mut records: Vec<Cow<'_, str>> = items.into_iter().map(Cow::Borrowed).collect();
+        if !slice.include.is_empty() {
+            for record in &mut records {
+                *record = Cow::Owned(parent::append(record, &slice.include, place)?);
+            }
+        }
+        if !prepared.steps.is_empty() {
+            records = step::apply(&prepared.steps, records).map_err(|error| error.within(place))?;
+        }
+        let mut left_range = false;
+        if let (Some(incremental), Some(compiled)) = (incremental, &prepared.incremental) {
+            let filtered = incremental.filter(compiled, records)?;
+            records = filtered.records;
+            // A child's partitions are ranges of their own, but dlt reads them to the end.
+            left_range = filtered.left_range && prepared.stream.parent.is_none();
+        }
+        let untouched = records.len() == count && records.iter().all(|record| matches!(record, Cow::Borrowed(_)));
+        let records = (!untouched).then(|| array(&records));
+        Ok(Some(Changed { records, left_range }))
+    }
+}
+
+struct Changed {
+    /// None: as they came.
+    records: Option<Vec<u8>>,
+    left_range: bool,
+}
+
+fn array(records: &[impl AsRef<str>]) -> Vec<u8> {
+    let length: usize = records.iter().map(|record| record.as_ref().len() + 1).sum();
+    let mut bytes = Vec::with_capacity(length + 2);
+    bytes.push(b'[');
+    for (position, record) in records.iter().enumerate() {
+        if position > 0 {
+            bytes.push(b',');
+        }
+        bytes.extend_from_slice(record.as_ref().as_bytes());
+    }
+    bytes.push(b']');
+    bytes
+}
+
+fn same_json(left: &str, right: &str) -> bool {
+    let parsed = |text| serde_json::from_str::<Value>(text).ok();
+    left == right || parsed(left) == parsed(right)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+use serde_json::json;
+
+use super::*;
+use crate::config;
+use crate::connection::{Connection, Records};
+use crate::http::scripted::{Script, json as answer, status};
+use crate::log::recorded;
+
+/// The connection that a configuration's `resources` make, against `http://api`.
+fn open(resources: Value, script: &Script) -> (Connection<Script>, Rc<std::cell::RefCell<Vec<String>>>) {
+    let config = json!({"client": {"base_url": "http://api"}, "resources": resources});
+    let (plan, _) = config::plan(&config).unwrap_or_else(|found| panic!("{found:?}"));
+    let (log, messages) = recorded::log();
+    (Connection::new(plan, script.clone(), log), messages)
+}
+
+fn read_all(reader: &mut Reader<Script>) -> Result<Vec<(String, String)>, Error> {
+    let mut pages = Vec::new();
+    while let Some(page) = reader.next_page()? {
+        pages.push((String::from_utf8(page.records).unwrap(), page.checkpoint));
+    }
+    assert_eq!(reader.next_page(), Ok(None));
+    Ok(pages)
+}
+
+/// Reads the first stream's only partition.
+fn read(resources: Value, script: &Script, checkpoint: Option<&str>) -> Result<Vec<(String, String)>, Error> {
+    let (connection, _) = open(resources, script);
+    let name = connection.plan().streams[0].name.clone();
+    let partition = connection.partitions(&name, None, None)?.remove(0);
+    read_all(&mut connection.read(&name, &partition, checkpoint)?)
+}
+
+fn records(pages: &[(String, String)]) -> Vec<&str> {
+    pages.iter().map(|(records, _)| records.as_str()).collect()
+}
+
+#[test]
+fn records_are_handed_out_as_they_came() {
+    let cases = [
+        (
+            json!({"data_selector": "data"}),
+            r#"{"data": [ {"a":1.0 } ,{"a":1e400}],"n":1}"#,
+            r#"[ {"a":1.0 } ,{"a":1e400}]"#,
+        ),
+        (json!({}), " [1,\n2] ", " [1,\n2] "),
+        (json!({"data_selector": "x[*].y[*]"}), r#"{"x":[{"y":[1.0]},{"y":[2.0]}]}"#, "[1.0,2.0]"),
+        (json!({"data_selector": "$"}), r#"{"id": 1}"#, r#"[{"id": 1}]"#),
+    ];
+    for (mut endpoint, body, expected) in cases {
+        endpoint["paginator"] = json!("single_page");
+        let pages = read(json!([{"name": "s", "endpoint": endpoint}]), &Script::bodies(&[body]), None).unwrap();
+        assert_eq!(pages, [(expected.to_owned(), "{}".to_owned())]);
+    }
+}
+
+#[test]
+fn a_read_goes_on_behind_any_checkpoint() {
+    let api = || {
+        Script::new(|request| match request.url.rsplit_once("page=").map_or("1", |(_, page)| page) {
+            "3" => answer(r#"{"data":[{"id":5}],"page":3,"total_pages":3}"#),
+            "2" => answer(r#"{"data":[{"id":3},{"id":4}],"page":2,"total_pages":3}"#),
+            _ => answer(r#"{"data":[{"id":1},{"id":2}],"page":1,"total_pages":3}"#),
+        })
+    };
+    let resources = json!([{"name": "s", "endpoint": {"incremental": {"cursor_path": "id", "initial_value": 2}}}]);
+    let whole = read(resources.clone(), &api(), None).unwrap();
+    assert_eq!(records(&whole), [r#"[{"id":2}]"#, r#"[{"id":3},{"id":4}]"#, r#"[{"id":5}]"#]);
+    for (position, (_, checkpoint)) in whole.iter().enumerate().take(2) {
+        let rest = read(resources.clone(), &api(), Some(checkpoint)).unwrap();
+        assert_eq!(rest, whole[position + 1..]);
+    }
+    let script = api();
+    let again = read(resources, &script, Some(&whole[2].1)).unwrap();
+    assert_eq!(script.lines(), ["GET /s", "GET /s?page=2", "GET /s?page=3"]);
+    assert_eq!(records(&again), ["[]", "[]", "[]"]);
+}
+
+#[test]
+fn the_last_page_is_left_out_if_it_says_nothing_new() {
+    let resources = json!([{"name": "s", "endpoint": {"incremental": {"cursor_path": "id"}}}]);
+    let first = read(resources.clone(), &Script::bodies(&["[]"]), None).unwrap();
+    assert_eq!(first, []);
+    let found = read(resources.clone(), &Script::bodies(&[r#"[{"id":1}]"#]), None).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(read(resources, &Script::bodies(&[r#"[{"id":1}]"#]), Some(&found[0].1)).unwrap(), []);
+}
+
+#[test]
+fn requests_carry_the_incremental() {
+    let resources = json!([{"name": "s", "endpoint": {
+        "params": {"since": "{incremental.start_value}", "x": 1},
+        "incremental": {"cursor_path": "t", "initial_value": "a", "start_param": "from", "end_value": "c", "end_param": "to"},
+    }}]);
+    let script = Script::bodies(&[r#"[{"t":"a"},{"t":"b"},{"t":"c"}]"#]);
+    let pages = read(resources, &script, None).unwrap();
+    assert_eq!(script.lines(), ["GET /s?since=a&x=1&from=a&to=c"]);
+    assert_eq!(pages, [(r#"[{"t":"a"},{"t":"b"}]"#.to_owned(), "{}".to_owned())]);
+    let without = json!([{"name": "s", "endpoint": {"params": {"since": "{incremental.start_value}"},
+        "incremental": {"cursor_path": "t"}}}]);
+    let script = Script::bodies(&["[]"]);
+    read(without, &script, None).unwrap();
+    assert_eq!(script.lines(), ["GET /s"]);
+}
+
+#[test]
+fn ordered_records_end_the_reading_early() {
+    let resources = json!([{"name": "s", "endpoint": {"incremental":
+        {"cursor_path": "t", "initial_value": 5, "row_order": "desc"}}}]);
+    let page = |a: i64, b: i64| json!({"items": [{"t": a}, {"t": b}], "next": format!("/s?before={b}")}).to_string();
+    let script = Script::bodies(&[&page(8, 7), &page(6, 4), &page(3, 2)]);
+    let pages = read(resources, &script, None).unwrap();
+    assert_eq!(script.lines(), ["GET /s", "GET /s?before=7"]);
+    assert_eq!(records(&pages), [r#"[{"t":8},{"t":7}]"#, r#"[{"t":6}]"#]);
+}
+
+#[test]
+fn steps_see_included_fields_and_the_incremental_sees_what_steps_made() {
+    let resources = json!([
+        {"name": "posts", "endpoint": {"paginator": "single_page"}},
+        {"name": "co", "include_from_parent": ["id"],
+         "processing_steps": [{"filter": "._posts_id == 1"}, {"map": ".t = .n * 10"}],
+         "endpoint": {"path": "posts/{resources.posts.id}/co", "incremental": {"cursor_path": "t", "initial_value": 20}}},
+    ]);
+    let script = Script::new(|_| answer(r#"[{"n":1},{"n":2}]"#));
+    let (connection, _) = open(resources, &script);
+    let parents = r#"[{"id":1},{"id":2}]"#;
+    let partitions = connection.partitions("co", Some(Records::JsonArray(parents)), None).unwrap();
+    let read = |partition| read_all(&mut connection.read("co", partition, None).unwrap()).unwrap();
+    assert_eq!(records(&read(&partitions[0])), [r#"[{"n":2,"_posts_id":1,"t":20}]"#]);
+    assert_eq!(records(&read(&partitions[1])), ["[]"]);
+    assert_eq!(script.lines(), ["GET /posts/1/co", "GET /posts/2/co"]);
+}
+
+#[test]
+fn response_actions_end_or_repeat_a_request() {
+    let with = |actions: Value| json!([{"name": "s", "endpoint": {"response_actions": actions}}]);
+    let ignore = with(json!([{"status_code": 404, "action": "ignore"}]));
+    assert_eq!(read(ignore, &Script::new(|_| status(404, "gone")), None), Ok(vec![]));
+    let retry = with(json!([{"content": "busy", "action": "retry"}]));
+    let script = Script::bodies(&["\"busy\"", "\"busy\"", "[1]"]);
+    assert_eq!(records(&read(retry.clone(), &script, None).unwrap()), ["[1]"]);
+    let script = Script::new(|_| answer("busy"));
+    assert!(matches!(read(retry, &script, None), Err(Error::Unavailable(_))));
+    assert_eq!(script.lines().len(), 4);
+}
+
+#[test]
+fn errors_say_where_and_end_the_reading() {
+    let resources = || json!([{"name": "s", "endpoint": {}}]);
+    let cases = [
+        (status(500, "oops"), "s: GET http://api/s: 500 Internal Server Error: oops"),
+        (status(204, ""), "status 204: an empty body"),
+        (answer("<html>Log in"), "`<html>Log in`"),
+    ];
+    for (response, part) in cases {
+        let script = Script::new(move |_| response.clone());
+        let (connection, _) = open(resources(), &script);
+        let partition = connection.partitions("s", None, None).unwrap().remove(0);
+        let mut reader = connection.read("s", &partition, None).unwrap();
+        let error = reader.next_page().unwrap_err();
+        assert!(error.message().contains(part), "{error}");
+        assert_eq!(reader.next_page(), Ok(None));
+        assert!(connection.check().is_err());
+    }
+}
+
+#[test]
+fn a_selector_that_matches_nothing_is_said_once() {
+    let resources = json!([{"name": "s", "endpoint": {"data_selector": "nope", "paginator":
+        {"type": "page_number", "maximum_page": 3, "total_path": null, "stop_after_empty_page": false}}}]);
+    let script = Script::new(|_| answer("{}"));
+    let (connection, messages) = open(resources, &script);
+    let partition = connection.partitions("s", None, None).unwrap().remove(0);
+    read_all(&mut connection.read("s", &partition, None).unwrap()).unwrap();
+    assert_eq!(script.lines().len(), 3);
+    assert_eq!(*messages.borrow(), ["Warning: s: the selector `nope` matched nothing"]);
+}
+
+#[test]
+fn other_formats_are_records_too() {
+    let resources = |format: Value| json!([{"name": "s", "endpoint": {"paginator": "single_page", "format": format}}]);
+    let script = Script::bodies(&["a,b\n1,x\n", "{\"a\":1}\n{\"a\":2}\n", "<r><i><a>1</a></i></r>"]);
+    assert_eq!(records(&read(resources(json!("csv")), &script, None).unwrap()), [r#"[{"a":"1","b":"x"}]"#]);
+    assert_eq!(records(&read(resources(json!("jsonl")), &script, None).unwrap()), [r#"[{"a":1},{"a":2}]"#]);
+    let xml = json!({"type": "xml", "record_path": "/r/i"});
+    assert_eq!(records(&read(resources(xml), &script, None).unwrap()), [r#"[{"a":"1"}]"#]);
+}

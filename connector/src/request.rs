@@ -1,0 +1,336 @@
+//! A plan's request, filled and encoded as it goes on the wire.
+//!
+//! Encodings are those of Python's `requests`, which dlt uses: the query is form-encoded and put behind one that the
+//! path already has, lists are repeated, nulls left out, booleans written `True` and `False`. Sets no header that the
+//! host owns (Authorization, Cookie, Host, User-Agent, Accept-Encoding) unless the configuration does.
+
+use serde_json::{Map, Value};
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use crate::error::Error;
+use crate::http::HttpRequest;
+use crate::plan::{Body, JsonTemplate, Request, ResponseAction, Target};
+use crate::response_action;
+use crate::template::{Scope, Source, Template, python_text};
+
+/// What the placeholders of one read stand for.
+#[derive(Debug, Clone, Default)]
+pub struct Values {
+    /// By the placeholder's field; in a batch each is a list with one value per parent record.
+    pub parent: Map<String, Value>,
+    /// By attribute. An attribute that is known but has no value leaves out whatever asks for it.
+    pub incremental: Vec<(&'static str, Option<Value>)>,
+    /// Given: texts get a batch's values joined by it.
+    pub separator: Option<String>,
+}
+
+impl Scope for Values {
+    fn lookup(&self, source: &Source) -> Result<Option<Value>, String> {
+        match source {
+            Source::Parent { stream, field } => {
+                let value = self.parent.get(field);
+                let value = value.ok_or_else(|| format!("`resources.{stream}.{field}` has no value here"))?;
+                Ok(Some(match (&self.separator, value) {
+                    (Some(separator), Value::Array(values)) => {
+                        let texts: Vec<String> = values.iter().map(python_text).collect();
+                        Value::String(texts.join(separator))
+                    }
+                    _ => value.clone(),
+                }))
+            }
+            Source::Incremental { attribute } => {
+                let found = self.incremental.iter().find(|(name, _)| name == attribute);
+                let (_, value) = found.ok_or_else(|| format!("`incremental.{attribute}` does not exist"))?;
+                Ok(value.clone())
+            }
+        }
+    }
+}
+
+/// A request whose placeholders are filled, in the shape in which paginators change it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutgoingRequest {
+    pub method: String,
+    /// Absolute; its query, if it has one, stays in front of the parameters.
+    pub url: String,
+    pub params: Vec<(String, Value)>,
+    pub headers: Vec<(String, String)>,
+    pub body: OutgoingBody,
+    pub credential: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum OutgoingBody {
+    Empty,
+    Json(Value),
+    Form(Vec<(String, Value)>),
+    Raw(String),
+}
+
+/// Fills the placeholders. Parameters, headers and fields whose value is missing are left out; a URL can't be.
+pub fn fill(request: &Request, values: &Values) -> Result<OutgoingRequest, Error> {
+    // In a JSON body a batch stays a list.
+    let lists = Values { separator: None, ..values.clone() };
+    let text = |template: &Template| template.expand_text(values).map_err(Error::BadData);
+    let pairs = |templates: &[(Template, JsonTemplate)]| -> Result<Vec<(String, Value)>, Error> {
+        let mut filled = Vec::new();
+        for (name, value) in templates {
+            if let (Some(name), Some(value)) = (text(name)?, value.expand(values).map_err(Error::BadData)?)
+                && !value.is_null()
+            {
+                filled.push((name, value));
+            }
+        }
+        Ok(filled)
+    };
+    let url = text(&request.url)?.ok_or_else(|| {
+        Error::other("a placeholder in the path has no value: give the incremental an `initial_value`")
+    })?;
+    let mut headers = Vec::new();
+    for (name, value) in &request.headers {
+        if let (Some(name), Some(value)) = (text(name)?, text(value)?) {
+            headers.push((name, value));
+        }
+    }
+    let body = match &request.body {
+        Body::Empty => OutgoingBody::Empty,
+        Body::Json(template) => {
+            template.expand(&lists).map_err(Error::BadData)?.map_or(OutgoingBody::Empty, OutgoingBody::Json)
+        }
+        Body::Form(templates) => OutgoingBody::Form(pairs(templates)?),
+        Body::Raw(template) => text(template)?.map_or(OutgoingBody::Empty, OutgoingBody::Raw),
+    };
+    let params = pairs(&request.params)?;
+    Ok(OutgoingRequest {
+        method: request.method.clone(),
+        url,
+        params,
+        headers,
+        body,
+        credential: request.credential.clone(),
+    })
+}
+
+impl OutgoingRequest {
+    /// Writes a paginator's value, over what the configuration says.
+    pub fn set(&mut self, target: &Target, value: Value) -> Result<(), Error> {
+        match target {
+            Target::Param(name) => self.set_param(name, value),
+            Target::Body(path) => match &mut self.body {
+                OutgoingBody::Form(pairs) => replace(pairs, path, value),
+                OutgoingBody::Raw(_) => {
+                    return Err(Error::other(format!("the paginator can't write `{path}` into a body that is a text")));
+                }
+                OutgoingBody::Empty => {
+                    let mut body = Value::Object(Map::new());
+                    set_path(&mut body, path, value);
+                    self.body = OutgoingBody::Json(body);
+                }
+                OutgoingBody::Json(body) => set_path(body, path, value),
+            },
+        }
+        Ok(())
+    }
+
+    pub fn set_param(&mut self, name: &str, value: Value) {
+        replace(&mut self.params, name, value);
+    }
+
+    /// Goes to a next link: the parameters are dropped, since the link carries what it needs; the rest stays.
+    pub fn follow(&mut self, link: &str) {
+        self.url = link.to_owned();
+        self.params.clear();
+    }
+
+    /// The URL with all its parameters, normalized.
+    pub fn full_url(&self) -> Result<String, Error> {
+        let mut url = Url::parse(&self.url).map_err(|error| Error::other(format!("{}: {error}", self.url)))?;
+        url.set_fragment(None);
+        let query = encode(&self.params);
+        if !query.is_empty() {
+            let joined = match url.query() {
+                None | Some("") => query,
+                Some(present) => format!("{present}&{query}"),
+            };
+            url.set_query(Some(&joined));
+        }
+        Ok(url.into())
+    }
+
+    /// As it goes to the host, with the reserved headers that say which credential to attach and which statuses to
+    /// retry.
+    pub fn encode(&self, actions: &[ResponseAction]) -> Result<HttpRequest, Error> {
+        let mut headers = self.headers.clone();
+        let mut default = |name: &str, value: &str| {
+            if !headers.iter().any(|(present, _)| present.eq_ignore_ascii_case(name)) {
+                headers.push((name.to_owned(), value.to_owned()));
+            }
+        };
+        default("Accept", "*/*");
+        let body = match &self.body {
+            OutgoingBody::Json(value) => {
+                default("Content-Type", "application/json");
+                value.to_string().into_bytes()
+            }
+            OutgoingBody::Form(pairs) if !pairs.is_empty() => {
+                default("Content-Type", "application/x-www-form-urlencoded");
+                encode(pairs).into_bytes()
+            }
+            OutgoingBody::Raw(text) => text.clone().into_bytes(),
+            OutgoingBody::Empty | OutgoingBody::Form(_) => Vec::new(),
+        };
+        // Only the connector speaks to the host: a configuration can't ask for another credential by header.
+        headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("airlock-"));
+        headers.push(("airlock-credential".to_owned(), self.credential.clone().unwrap_or_else(|| "none".to_owned())));
+        headers.extend(response_action::reserved_headers(actions));
+        Ok(HttpRequest { method: self.method.clone(), url: self.full_url()?, headers, body })
+    }
+}
+
+fn replace(pairs: &mut Vec<(String, Value)>, name: &str, value: Value) {
+    match pairs.iter_mut().find(|(present, _)| present == name) {
+        Some((_, present)) => *present = value,
+        None => pairs.push((name.to_owned(), value)),
+    }
+}
+
+/// Writes at a dot-separated path, making objects on the way (and in place of what is none).
+fn set_path(body: &mut Value, path: &str, value: Value) {
+    let mut place = body;
+    for key in path.split('.') {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        let Value::Object(object) = place else { return };
+        place = object.entry(key).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+/// Form-encoded pairs (WHATWG URL, section 5.2).
+fn encode(pairs: &[(String, Value)]) -> String {
+    let mut serializer = Serializer::new(String::new());
+    for (name, value) in pairs {
+        match value {
+            Value::Null => {}
+            Value::Array(values) => {
+                for value in values.iter().filter(|value| !value.is_null()) {
+                    serializer.append_pair(name, &python_text(value));
+                }
+            }
+            value => {
+                serializer.append_pair(name, &python_text(value));
+            }
+        }
+    }
+    serializer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn template(text: &str) -> Template {
+        Template::parse(text).unwrap()
+    }
+
+    fn request(url: &str, params: &[(&str, Value)], body: Body) -> Request {
+        Request {
+            method: "GET".to_owned(),
+            url: template(url),
+            headers: Vec::new(),
+            params: params.iter().map(|(key, value)| (template(key), JsonTemplate::Literal(value.clone()))).collect(),
+            body,
+            credential: None,
+        }
+    }
+
+    fn url(request: &Request) -> String {
+        fill(request, &Values::default()).unwrap().full_url().unwrap()
+    }
+
+    #[test]
+    fn the_query_is_encoded_as_python_requests_does() {
+        let params = [
+            ("i", json!(1)),
+            ("f", json!(1.5)),
+            ("b", json!(true)),
+            ("n", json!(null)),
+            ("l", json!(["a", "b", null])),
+            ("s", json!("a b&c")),
+            ("e", json!("")),
+            ("braces", json!("{x}")),
+            ("u", json!("ü")),
+        ];
+        let expected = "i=1&f=1.5&b=True&l=a&l=b&s=a+b%26c&e=&braces=%7Bx%7D&u=%C3%BC";
+        assert_eq!(url(&request("http://h/p", &params, Body::Empty)), format!("http://h/p?{expected}"));
+        assert_eq!(url(&request("http://h/p?q=1#x", &[("a", json!(2))], Body::Empty)), "http://h/p?q=1&a=2");
+        assert_eq!(url(&request("http://h/a b", &[], Body::Empty)), "http://h/a%20b");
+    }
+
+    #[test]
+    fn bodies_and_their_content_types() {
+        let form = |pairs: &[(&str, Value)]| {
+            Body::Form(pairs.iter().map(|(k, v)| (template(k), JsonTemplate::Literal(v.clone()))).collect())
+        };
+        let cases = [
+            (Body::Json(JsonTemplate::Literal(json!({}))), "{}", Some("application/json")),
+            (form(&[("k", json!("1")), ("k", json!(true))]), "k=1&k=True", Some("application/x-www-form-urlencoded")),
+            (form(&[]), "", None),
+            (Body::Raw(template("5")), "5", None),
+            (Body::Empty, "", None),
+        ];
+        for (body, text, content_type) in cases {
+            let filled = fill(&request("http://h", &[], body), &Values::default()).unwrap();
+            let sent = filled.encode(&[]).unwrap();
+            assert_eq!(String::from_utf8(sent.body).unwrap(), text);
+            let found = sent.headers.iter().find(|(name, _)| name == "Content-Type").map(|(_, value)| value.as_str());
+            assert_eq!(found, content_type, "{text}");
+            assert!(sent.headers.contains(&("Accept".to_owned(), "*/*".to_owned())));
+            assert!(sent.headers.contains(&("airlock-credential".to_owned(), "none".to_owned())));
+        }
+    }
+
+    #[test]
+    fn the_configurations_headers_win_except_for_reserved_ones() {
+        let mut plan = request("http://h", &[], Body::Json(JsonTemplate::Literal(json!([1]))));
+        for (name, value) in [("accept", "text/csv"), ("content-type", "x/y"), ("Airlock-Credential", "stolen")] {
+            plan.headers.push((template(name), template(value)));
+        }
+        plan.credential = Some("client".to_owned());
+        let sent = fill(&plan, &Values::default()).unwrap().encode(&[]).unwrap();
+        let headers: Vec<String> = sent.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        assert_eq!(headers, ["accept: text/csv", "content-type: x/y", "airlock-credential: client"]);
+    }
+
+    #[test]
+    fn paginators_write_into_query_and_body() {
+        let mut filled = fill(&request("http://h", &[("page", json!(9))], Body::Empty), &Values::default()).unwrap();
+        filled.set(&Target::Param("page".to_owned()), json!(1)).unwrap();
+        assert_eq!(filled.full_url().unwrap(), "http://h/?page=1");
+        filled.set(&Target::Body("q.page.offset".to_owned()), json!(0)).unwrap();
+        filled.set(&Target::Body("q.page.limit".to_owned()), json!(5)).unwrap();
+        assert_eq!(filled.body, OutgoingBody::Json(json!({"q": {"page": {"offset": 0, "limit": 5}}})));
+        filled.body = OutgoingBody::Raw("x".to_owned());
+        assert!(filled.set(&Target::Body("a".to_owned()), json!(0)).is_err());
+    }
+
+    #[test]
+    fn placeholders_without_a_value_leave_their_parameter_out() {
+        let mut plan = request("http://h/{resources.p.id}", &[], Body::Empty);
+        plan.params.push((template("since"), JsonTemplate::Text(template("{incremental.start_value}"))));
+        plan.params.push((template("ids"), JsonTemplate::Text(template("{resources.p.id}"))));
+        plan.body = Body::Json(JsonTemplate::Text(template("{resources.p.id}")));
+        let mut values = Values { incremental: vec![("start_value", None)], ..Values::default() };
+        values.parent.insert("id".to_owned(), json!([1, 2]));
+        values.separator = Some(",".to_owned());
+        let filled = fill(&plan, &values).unwrap();
+        assert_eq!(filled.full_url().unwrap(), "http://h/1,2?ids=1%2C2");
+        assert_eq!(filled.body, OutgoingBody::Json(json!([1, 2])));
+        values.parent.clear();
+        assert!(matches!(fill(&plan, &values), Err(Error::BadData(_))));
+    }
+}

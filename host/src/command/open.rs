@@ -1,0 +1,152 @@
+//! What every command does that works with a connection: load the connector, read the configuration, take the secrets
+//! out, open it, ask what it wants to reach, and grant that or refuse.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::Args;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{ConfigFile, Settings, secret_places};
+use crate::egress::{Egress, Grants};
+use crate::error::{Error, ErrorKind, Result};
+use crate::extract::Source;
+use crate::output::Printer;
+use crate::pipeline::Runtimes;
+use crate::sandbox::{Connector, Description, Engine, GrantRequest, Instance, LogLevel, LogSink};
+use crate::schema::StreamSpec;
+use crate::secret::{SecretSources, Secrets};
+
+/// Which connector, with which configuration, secrets and grants.
+#[derive(Debug, Args)]
+pub struct ConnectionArguments {
+    /// The connector: a WebAssembly component
+    #[arg(value_name = "CONNECTOR.wasm")]
+    pub connector: PathBuf,
+    /// The configuration: YAML, JSON or TOML
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where a secret comes from: env:VARIABLE, file:PATH, cmd:COMMAND or keyring:SERVICE/USER
+    #[arg(long = "secret", value_name = "NAME=SOURCE")]
+    pub secrets: Vec<String>,
+    /// A further origin that the connector may reach, as in https://api.example.com
+    #[arg(long = "allow", value_name = "ORIGIN")]
+    pub allow: Vec<String>,
+}
+
+/// An opened connection.
+pub struct Connection {
+    pub file: ConfigFile,
+    pub settings: Settings,
+    pub description: Description,
+    pub source: Source,
+    pub streams: Vec<StreamSpec>,
+    pub grants: Vec<GrantRequest>,
+    /// Digest of the connector and of what it was configured with.
+    pub fingerprint: String,
+    pub warnings: Arc<Mutex<Vec<String>>>,
+}
+
+impl ConnectionArguments {
+    /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
+    pub fn open(&self, runtimes: &Runtimes) -> Result<Connection> {
+        let file = ConfigFile::load(&self.config)?;
+        let settings = file.settings.clone();
+        let sources = SecretSources::new(&self.secrets, &self.config)?;
+        let engine = Engine::new(&settings.limits)?;
+        let connector = Connector::load(&engine, &self.connector)?;
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let log = log_sink(warnings.clone());
+        let io = runtimes.io.handle().clone();
+
+        let described = async { Instance::new(&connector, None, Arc::default(), log.clone(), io.clone()).await?.describe().await };
+        let description = runtimes.guests.block_on(described).map_err(|error| self.about(error))?;
+        let extracted = secret_places::extract(&file.value, &description.config_schema);
+        let config = extracted.config.to_string();
+        let origins = extracted.origins.clone();
+        let fingerprint = fingerprint(&connector.surface().digest, &config);
+
+        // The configuration is opened before secrets are asked for: its own mistakes come first.
+        let (requests, streams) = runtimes
+            .guests
+            .block_on(async {
+                let mut instance = Instance::new(&connector, None, Arc::default(), log.clone(), io.clone()).await?;
+                instance.open(&config).await?;
+                Ok((instance.grants().await?, instance.streams().await?))
+            })
+            .map_err(|error: Error| self.about(located(error, &file)))?;
+        let secrets = sources.collect(extracted, &file)?;
+        let mut allow = settings.allow.clone();
+        allow.extend(self.allow.iter().cloned());
+        let egress = Egress::new(settings.clone(), granted(origins, &allow, &requests, &secrets)?, &secrets)?;
+        // What was said while opening is said again by every instance.
+        let mut said = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        said.dedup();
+        drop(said);
+        Ok(Connection {
+            file,
+            settings,
+            description,
+            source: Source { connector, config, egress: Arc::new(egress), log, io },
+            streams,
+            grants: requests,
+            fingerprint,
+            warnings,
+        })
+    }
+
+    fn about(&self, error: Error) -> Error {
+        if error.kind() == ErrorKind::Config { error } else { error.with_context("connector", self.connector.display().to_string()) }
+    }
+}
+
+/// Puts the operator's grants and the connector's asks together; refuses what is asked for and not granted.
+fn granted(origins: std::collections::BTreeSet<String>, allow: &[String], requests: &[GrantRequest], secrets: &Secrets) -> Result<Grants> {
+    let mut grants = Grants::new(origins, allow)?;
+    for request in requests {
+        let credentials = request
+            .credentials
+            .iter()
+            .map(|credential| Ok((credential.name.clone(), credential.resolve(|reference| secrets.fill(reference))?)))
+            .collect::<Result<_>>()?;
+        grants.ask(&request.origin, credentials)?;
+    }
+    Ok(grants)
+}
+
+/// Gives diagnostics of a connector their places in the file.
+fn located(error: Error, file: &ConfigFile) -> Error {
+    if error.diagnostics().is_empty() { error } else { Error::from_diagnostics(file.locate(error.diagnostics().to_vec())) }
+}
+
+fn log_sink(warnings: Arc<Mutex<Vec<String>>>) -> LogSink {
+    Arc::new(move |level, message| match level {
+        LogLevel::Warning => {
+            let mut warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            if warnings.len() < 100 && !warnings.iter().any(|known| known == message) {
+                warnings.push(message.to_owned());
+            }
+        }
+        LogLevel::Info => tracing::info!("connector: {message}"),
+        LogLevel::Debug => tracing::debug!("connector: {message}"),
+    })
+}
+
+fn fingerprint(connector: &str, config: &str) -> String {
+    let digest = Sha256::new().chain_update(connector).chain_update([0]).chain_update(config).finalize();
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Connection {
+    /// An instance of the connector with the configuration opened.
+    pub fn instance(&self, runtimes: &Runtimes) -> Result<Instance> {
+        runtimes.guests.block_on(self.source.instance(Arc::default()))
+    }
+
+    /// Shows what was said while opening.
+    pub fn tell_warnings(&self, printer: &Printer) {
+        for warning in self.warnings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            printer.warning(&warning);
+        }
+    }
+}

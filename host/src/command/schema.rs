@@ -1,0 +1,34 @@
+//! `host schema`: the JSON Schema of a connector's configuration, for editors.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::config::settings::Limits;
+use crate::error::{Error, ErrorKind, Result};
+use crate::output::Printer;
+use crate::pipeline::Runtimes;
+use crate::sandbox::{Connector, Engine, Instance};
+
+/// Print the JSON Schema of a connector's configuration
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// The connector: a WebAssembly component
+    #[arg(value_name = "CONNECTOR.wasm")]
+    connector: PathBuf,
+}
+
+impl Schema {
+    pub fn execute(self, printer: &Printer) -> Result<u8> {
+        let runtimes = Runtimes::new()?;
+        let connector = Connector::load(&Engine::new(&Limits::default())?, &self.connector)?;
+        let io = runtimes.io.handle().clone();
+        let described = async { Instance::new(&connector, None, Arc::default(), Arc::new(|_, _: &str| {}), io).await?.describe().await };
+        let description = runtimes.guests.block_on(described)?;
+        let text = serde_json::to_string_pretty(&description.config_schema)
+            .map_err(|source| Error::new(ErrorKind::Internal, "the schema can't be printed").with_source(source))?;
+        printer.document(&text);
+        Ok(0)
+    }
+}

@@ -1,0 +1,199 @@
+//! The configuration file: read once, as a JSON value with the place of every key and value.
+//!
+//! Must never know what the keys mean to a connector (only `host:` and `x-…` are the host's), and never give a secret
+//! away: `secret_places` takes them out before the connector is asked anything.
+
+mod document;
+mod environment;
+pub mod secret_places;
+pub mod settings;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::error::{Error, ErrorKind, Result};
+pub use settings::Settings;
+
+/// A configuration file as it was read.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    pub path: PathBuf,
+    /// What the connector is to see, before secrets are taken out: without `host` and `x-…`, `${env.X}` filled in.
+    pub value: Value,
+    /// What stood under `host`.
+    pub settings: Settings,
+    source: Arc<str>,
+    places: Places,
+}
+
+/// Byte spans of keys and values, by JSON Pointer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places {
+    pub(crate) keys: HashMap<String, Range<usize>>,
+    pub(crate) values: HashMap<String, Range<usize>>,
+}
+
+impl ConfigFile {
+    /// Reads YAML, JSON or TOML, by the file's ending (anything else: YAML).
+    ///
+    /// Errors: the file can't be read (`Usage`); it can't be parsed, names an unset `${env.X}` or has a mistake under
+    /// `host` (`Config`, each with its place).
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|source| {
+            Error::new(ErrorKind::Usage, format!("the configuration {} can't be read", path.display()))
+                .with_help("give an existing file with --config FILE")
+                .with_source(source)
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// Like `load`, for a text that is already there.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let source: Arc<str> = text.into();
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let (mut value, places) = document::parse(text, ending).map_err(|mistake| {
+            Error::from_diagnostics(vec![Diagnostic {
+                severity: Severity::Error,
+                code: "syntax".to_owned(),
+                at: String::new(),
+                message: mistake.message,
+                label: None,
+                help: None,
+                place: Some(Place { file: path.display().to_string(), source: source.clone(), span: mistake.span }),
+            }])
+        })?;
+        let mut mistakes = Vec::new();
+        environment::fill(&mut value, &mut mistakes);
+        let settings = settings::take(&mut value, &mut mistakes);
+        if let Value::Object(entries) = &mut value {
+            entries.retain(|key, _| !key.starts_with("x-"));
+        }
+        let file = Self { path: path.to_owned(), value, settings, source, places };
+        if mistakes.is_empty() { Ok(file) } else { Err(Error::from_diagnostics(file.locate(mistakes))) }
+    }
+
+    /// Adds file, line and column to diagnostics that carry a pointer only.
+    #[must_use]
+    pub fn locate(&self, mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        for diagnostic in &mut diagnostics {
+            if diagnostic.place.is_none() {
+                diagnostic.place = Some(self.place(&diagnostic.at));
+            }
+        }
+        diagnostics
+    }
+
+    /// The place of a pointer; of the nearest ancestor that is there, if it is not.
+    pub fn place(&self, pointer: &str) -> Place {
+        let span = match pointer.strip_suffix("/~key") {
+            Some(key) => self.places.keys.get(key).or_else(|| self.places.values.get(key)).cloned(),
+            None => None,
+        };
+        let mut at = pointer.strip_suffix("/~key").unwrap_or(pointer);
+        let span = span.unwrap_or_else(|| {
+            loop {
+                let known = if at.len() == pointer.len() {
+                    self.places.values.get(at)
+                } else {
+                    // The nearest ancestor: its key says more than its whole value.
+                    self.places.keys.get(at).or_else(|| self.places.values.get(at))
+                };
+                if let Some(span) = known {
+                    return span.clone();
+                }
+                match at.rfind('/') {
+                    Some(slash) => at = &at[..slash],
+                    None => return 0..0,
+                }
+            }
+        });
+        Place { file: self.path.display().to_string(), source: self.source.clone(), span }
+    }
+
+    /// The name that a pipeline has unless told otherwise: the file's, without its ending.
+    pub fn pipeline_name(&self) -> String {
+        let stem = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("pipeline");
+        let name: String =
+            stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+        if name.chars().next().is_none_or(|first| first.is_ascii_digit()) { format!("_{name}") } else { name }
+    }
+}
+
+/// One step of a JSON Pointer, escaped (RFC 6901).
+pub(crate) fn pointer_step(pointer: &str, key: &str) -> String {
+    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// An error diagnostic of the host itself.
+pub(crate) fn mistake(code: &str, at: impl Into<String>, message: impl Into<String>) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        code: code.to_owned(),
+        at: at.into(),
+        message: message.into(),
+        label: None,
+        help: None,
+        place: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_keys_and_values() {
+        for (file, text) in [
+            ("a.yaml", "# für\nclient:\n  base_url: \"x\" # ü\n  auth: {type: bearer}\nlist:\n  - a\n  - b: 1\n"),
+            ("a.toml", "list = [\"a\", {b = 1}]\n[client]\nbase_url = \"x\"\nauth = {type = \"bearer\"}\n"),
+            ("a.json", "{\"client\": {\"base_url\": \"x\", \"auth\": {\"type\": \"bearer\"}}, \"list\": [\"a\", {\"b\": 1}]}"),
+        ] {
+            let config = ConfigFile::parse(Path::new(file), text).unwrap();
+            assert_eq!(config.value["client"]["base_url"], "x", "{file}");
+            let shown = |pointer: &str| text[config.place(pointer).span].to_owned();
+            assert_eq!(shown("/client/auth/type").trim_matches('"'), "bearer", "{file}");
+            assert_eq!(shown("/client/auth/~key").trim_matches('"'), "auth", "{file}");
+            assert_eq!(shown("/list/1/b"), "1", "{file}");
+            assert_eq!(shown("/client/missing").trim_matches('"'), "client", "{file}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_hosts_is_taken_out() {
+        let text = "host: {retry: {max_retries: 5}}\nx-anchors: 1\nclient: {}\n";
+        let config = ConfigFile::parse(Path::new("a.yaml"), text).unwrap();
+        assert_eq!(config.value, serde_json::json!({"client": {}}));
+        assert_eq!(config.settings.retry.max_retries, 5);
+    }
+
+    #[test]
+    fn mistakes_come_all_at_once_with_their_places() {
+        let text = "host: {retry: {max_retrys: 5}}\na: ${env.AIRLOCK_TEST_IS_NOT_SET}\n";
+        let error = ConfigFile::parse(Path::new("a.yaml"), text).unwrap_err();
+        let places: Vec<_> =
+            error.diagnostics().iter().map(|d| d.place.as_ref().unwrap().line_and_column()).collect();
+        assert_eq!(places, [(2, 4), (1, 16)]);
+    }
+
+    #[test]
+    fn syntax_errors_have_a_place() {
+        for (file, text) in [("a.yaml", "a: [1\nb: 2"), ("a.toml", "a = ["), ("a.json", "{\"a\": }")] {
+            let error = ConfigFile::parse(Path::new(file), text).unwrap_err();
+            assert_eq!(error.diagnostics().len(), 1, "{file}");
+            assert_eq!(error.diagnostics()[0].code, "syntax", "{file}");
+        }
+    }
+
+    #[test]
+    fn pipeline_names() {
+        for (file, name) in [("pm.yaml", "pm"), ("a/My-API.json", "my_api"), ("2024.toml", "_2024")] {
+            let config = ConfigFile::parse(Path::new(file), if file.ends_with("json") { "{}" } else { "" }).unwrap();
+            assert_eq!(config.pipeline_name(), name);
+        }
+    }
+}

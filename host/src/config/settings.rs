@@ -1,0 +1,149 @@
+//! What stands under `host:` in a configuration: how the host treats the connector. Every key has a safe default.
+//!
+//! Must never hold a secret.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::mistake;
+use crate::diagnostic::Diagnostic;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Further origins that the connector may reach.
+    pub allow: Vec<String>,
+    pub retry: Retry,
+    pub rate_limit: RateLimit,
+    pub limits: Limits,
+    pub tls: Tls,
+    pub proxy: Option<String>,
+    /// Streams and partitions read at once. The flag `--concurrency` wins.
+    pub concurrency: Option<usize>,
+}
+
+/// Which failed requests are sent again, and when. Connection failures always count as failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    pub max_retries: u32,
+    /// Besides 429 and 500 to 599.
+    pub statuses: Vec<u16>,
+    pub initial_delay_secs: f64,
+    pub backoff_factor: f64,
+    /// Of one wait, and of a `Retry-After` that is honoured.
+    pub max_delay_secs: f64,
+    /// Adds up to this share of a wait at random, so that many clients do not come back at once.
+    pub jitter: bool,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            max_retries: 3,
+            statuses: Vec::new(),
+            initial_delay_secs: 1.0,
+            backoff_factor: 2.0,
+            max_delay_secs: 300.0,
+            jitter: true,
+        }
+    }
+}
+
+/// How fast one origin is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimit {
+    /// None: as fast as it answers.
+    pub requests_per_second: Option<f64>,
+    /// Requests under way at once.
+    pub concurrent_requests: usize,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { requests_per_second: None, concurrent_requests: 16 }
+    }
+}
+
+/// How much a connector, and what it fetches, may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Linear memory of one instance.
+    pub memory_bytes: usize,
+    /// Processor time of one call into the connector.
+    pub cpu_secs: f64,
+    /// Time for one page, waits for the API included.
+    pub page_secs: f64,
+    /// One response, after decompression.
+    pub response_bytes: u64,
+    /// One page of records.
+    pub page_bytes: usize,
+    /// One request's body.
+    pub request_bytes: usize,
+    pub connect_secs: f64,
+    /// From the request to the last byte of the response.
+    pub response_secs: f64,
+    /// Of one run, retries included.
+    pub requests: u64,
+    pub records_per_stream: u64,
+    pub columns_per_table: usize,
+    pub tables_per_stream: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 512 << 20,
+            cpu_secs: 60.0,
+            page_secs: 3600.0,
+            response_bytes: 256 << 20,
+            page_bytes: 256 << 20,
+            request_bytes: 16 << 20,
+            connect_secs: 30.0,
+            response_secs: 120.0,
+            requests: u64::MAX,
+            records_per_stream: u64::MAX,
+            columns_per_table: 2000,
+            tables_per_stream: 200,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// PEM file of further certificate authorities.
+    pub ca_file: Option<String>,
+}
+
+/// Takes `host` out of the configuration; what is wrong with it is added to `mistakes`.
+pub(super) fn take(config: &mut Value, mistakes: &mut Vec<Diagnostic>) -> Settings {
+    let Some(value) = config.as_object_mut().and_then(|entries| entries.remove("host")) else {
+        return Settings::default();
+    };
+    match serde_path_to_error::deserialize(&value) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let inner = error.inner().to_string();
+            let unknown = inner.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')).map(|(key, _)| key);
+            let mut at = String::from("/host");
+            for segment in error.path() {
+                match segment {
+                    serde_path_to_error::Segment::Map { key } if unknown != Some(key.as_str()) => {
+                        at = super::pointer_step(&at, key);
+                    }
+                    serde_path_to_error::Segment::Seq { index } => at = format!("{at}/{index}"),
+                    _ => {}
+                }
+            }
+            let code = if unknown.is_some() { "unknown-key" } else { "wrong-value" };
+            if let Some(key) = unknown {
+                at = format!("{}/~key", super::pointer_step(&at, key));
+            }
+            mistakes.push(mistake(code, at, inner));
+            Settings::default()
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! DuckDB's types for dlt's, and what else its SQL has of its own.
+//!
+//! Must never do I/O.
+
+use crate::destination::sql::dialect::Dialect;
+use crate::schema::{Column, DataType};
+
+/// dlt's defaults for decimals.
+const PRECISION: u32 = 38;
+const SCALE: u32 = 9;
+
+pub(super) struct DuckDb;
+
+impl Dialect for DuckDb {
+    fn name(&self) -> &'static str {
+        "DuckDB"
+    }
+
+    fn max_identifier_length(&self) -> usize {
+        65_536
+    }
+
+    fn column_type(&self, column: &Column) -> String {
+        let name = match column.data_type {
+            DataType::Text => "VARCHAR",
+            DataType::Double => "DOUBLE",
+            DataType::Bool => "BOOLEAN",
+            DataType::Timestamp => "TIMESTAMP WITH TIME ZONE",
+            DataType::Bigint => "BIGINT",
+            DataType::Binary => "BLOB",
+            DataType::Json => "JSON",
+            DataType::Date => "DATE",
+            DataType::Time => "TIME",
+            DataType::Wei => return format!("DECIMAL({PRECISION},0)"),
+            DataType::Decimal => {
+                let precision = column.precision.unwrap_or(PRECISION).clamp(1, PRECISION);
+                let scale = column.scale.unwrap_or(if column.precision.is_some() { 0 } else { SCALE });
+                return format!("DECIMAL({precision},{})", scale.min(precision));
+            }
+        };
+        name.to_owned()
+    }
+}

@@ -1,0 +1,172 @@
+//! Where records end up: the contract that every destination keeps, and the list of them.
+//!
+//! Must never see a connector or a configuration file: a destination gets load packages and nothing else.
+
+mod cells;
+mod duckdb;
+mod files;
+mod pipeline_state;
+mod postgres;
+mod printable;
+mod sql;
+mod sqlite;
+mod stdout;
+
+use std::io::Write;
+use std::path::Path;
+
+use self::files::Format;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::package::{LoadPackage, LoadReceipt};
+use crate::schema::{MergeStrategy, Schema, TableSchema, WriteDisposition};
+use crate::state::State;
+
+/// Where records end up.
+///
+/// `load` may be called again with a package that it has already loaded, after a crash: it must leave the same rows.
+/// Calls block; the pipeline makes them on a thread of their own.
+pub trait Destination: Send {
+    /// What it can do, so that a run is refused before it begins and not in its middle.
+    fn capabilities(&self) -> Capabilities;
+
+    /// What earlier runs of the pipeline left; nothing (`Stored::default()`) the first time.
+    fn read(&mut self, pipeline: &str) -> Result<Stored>;
+
+    /// Writes tables, rows, state and load id so that a reader sees all of it or nothing.
+    fn load(&mut self, package: &LoadPackage) -> Result<LoadReceipt>;
+}
+
+#[derive(Debug, Clone)]
+pub struct Capabilities {
+    /// For messages: `DuckDB`.
+    pub name: &'static str,
+    /// All merge strategies.
+    pub merge: bool,
+    /// Longest identifier, in bytes.
+    pub max_identifier_length: usize,
+    /// State survives the run; without it every run is a full one.
+    pub keeps_state: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    pub state: State,
+    pub schema: Schema,
+}
+
+/// What a URL's scheme opens: the scheme, how the rest is written, and the function.
+type Opener = fn(rest: &str, dataset: &str, pipeline: &str) -> Result<Box<dyn Destination>>;
+
+/// Every destination, by the scheme of its URL.
+const DESTINATIONS: &[(&str, &str, Opener)] = &[
+    ("duckdb", "duckdb:PATH", |rest, dataset, _| Ok(Box::new(duckdb::open(Path::new(rest), dataset)?))),
+    ("postgres", "postgres://…", |url, dataset, _| Ok(Box::new(postgres::open(url, dataset)?))),
+    ("postgresql", "postgresql://…", |url, dataset, _| Ok(Box::new(postgres::open(url, dataset)?))),
+    ("sqlite", "sqlite:PATH", |rest, dataset, _| Ok(Box::new(sqlite::open(Path::new(rest), dataset)?))),
+    ("parquet", "parquet:DIR", |rest, dataset, _| Ok(Box::new(files::open(Path::new(rest), dataset, Format::Parquet)?))),
+    ("jsonl", "jsonl:DIR", |rest, dataset, _| Ok(Box::new(files::open(Path::new(rest), dataset, Format::Jsonl)?))),
+    ("csv", "csv:DIR", |rest, dataset, _| Ok(Box::new(files::open(Path::new(rest), dataset, Format::Csv)?))),
+    ("-", "-", |_, _, _| Ok(to_writer(Box::new(std::io::stdout())))),
+];
+
+/// Opens what `--to` names. The file or server must be reachable; the dataset may be missing and is made by the first
+/// `load`.
+///
+/// Errors: `Usage` for a URL that is no destination's, `Unavailable` or `Busy` for one that can't be reached now,
+/// `Destination` for one that will never work (a file of another kind).
+pub fn open(url: &str, dataset: &str, pipeline: &str) -> Result<Box<dyn Destination>> {
+    let (scheme, rest) = if url == "-" { ("-", "-") } else { url.split_once(':').unwrap_or(("", url)) };
+    let Some((_, form, opener)) = DESTINATIONS.iter().find(|(known, ..)| *known == scheme) else {
+        return Err(unknown(url, scheme));
+    };
+    // `postgres://` needs its whole URL; the others name a path.
+    let rest = if form.contains("//") { url } else { rest };
+    if rest.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, format!("no path in `{url}`")).with_help(format!("write {form}")));
+    }
+    opener(rest, dataset, pipeline)
+}
+
+/// Rows as JSON Lines to a writer: what `-` does with standard output.
+pub fn to_writer(writer: Box<dyn Write + Send>) -> Box<dyn Destination> {
+    Box::new(stdout::open(writer))
+}
+
+/// Names the scheme and never the whole URL, which may hold a password.
+fn unknown(url: &str, scheme: &str) -> Error {
+    let forms: Vec<&str> = DESTINATIONS.iter().map(|(_, form, _)| *form).collect();
+    let message = match scheme {
+        "" => format!("`{url}` names no kind of destination"),
+        scheme => format!("unknown kind of destination `{scheme}`"),
+    };
+    let suggestion = match scheme {
+        "" if Path::new(url).extension().is_some_and(|end| ["duckdb", "db", "ddb"].iter().any(|known| end == *known)) => {
+            Some(format!("did you mean `duckdb:{url}`?"))
+        }
+        "pg" | "postgre" | "psql" => Some("did you mean `postgres://…`?".to_owned()),
+        scheme => DESTINATIONS
+            .iter()
+            .find(|(known, ..)| !scheme.is_empty() && (known.starts_with(scheme) || scheme.starts_with(known)))
+            .map(|(_, form, _)| format!("did you mean `{form}`?")),
+    };
+    let error = Error::new(ErrorKind::Usage, message).with_help(format!("one of {}", forms.join(", ")));
+    match suggestion {
+        Some(suggestion) => error.with_help(suggestion),
+        None => error,
+    }
+}
+
+/// Whether a stream's rows only make sense together, so that they must be collected (`Replacement` with `begins` and
+/// `ends`) instead of taking effect package by package.
+///
+/// So it is when what is missing counts (`replace`, scd2), when a package could delete what an earlier one of the same
+/// run wrote (a merge key), and when one row is chosen out of all of a run (`dedup_sort`).
+pub fn needs_whole_stream(root: &TableSchema) -> bool {
+    match root.write_disposition {
+        WriteDisposition::Replace => true,
+        WriteDisposition::Append | WriteDisposition::Skip => false,
+        WriteDisposition::Merge => match root.merge_strategy {
+            MergeStrategy::Scd2(_) => true,
+            MergeStrategy::DeleteInsert => {
+                root.columns.values().any(|column| column.merge_key || column.dedup_sort.is_some())
+            }
+            MergeStrategy::Upsert | MergeStrategy::InsertOnly => false,
+        },
+    }
+}
+
+/// The table at the top of a table's line of parents.
+fn root_table<'a>(schema: &'a Schema, table: &'a TableSchema) -> &'a TableSchema {
+    let mut root = table;
+    // The bound only keeps a schema with a circle from hanging the host.
+    for _ in 0..schema.tables.len() {
+        match root.parent.as_ref().and_then(|parent| schema.tables.get(parent)) {
+            Some(parent) => root = parent,
+            None => break,
+        }
+    }
+    root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_is_no_destinations_is_told_what_there_is() {
+        let cases = [
+            ("mysql://root:hunter2@host/db", "unknown kind of destination `mysql`", None),
+            ("pm.duckdb", "`pm.duckdb` names no kind of destination", Some("did you mean `duckdb:pm.duckdb`?")),
+            ("sqlite3:pm.db", "unknown kind of destination `sqlite3`", Some("did you mean `sqlite:PATH`?")),
+            ("pg://host", "unknown kind of destination `pg`", Some("did you mean `postgres://…`?")),
+            ("duckdb:", "no path in `duckdb:`", Some("write duckdb:PATH")),
+        ];
+        for (url, message, help) in cases {
+            let Err(error) = open(url, "d", "p") else { panic!("{url} opened") };
+            assert_eq!((error.kind(), error.message()), (ErrorKind::Usage, message));
+            assert!(help.is_none_or(|help| error.help().iter().any(|line| line == help)), "{:?}", error.help());
+            assert!(!format!("{error:?}").contains("hunter2"));
+        }
+    }
+}

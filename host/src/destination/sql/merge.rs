@@ -1,0 +1,282 @@
+//! What staged rows do to a dataset's tables, as SQL: replace, and the merge strategies of dlt.
+//!
+//! Every statement works on whole sets (hash joins), never row by row, so that merging into a large table stays fast.
+//! Rows of child tables follow their parents by `_dlt_parent_id`. Must never touch a database: it makes text.
+
+use super::dialect::{Area, Dialect, identifier, identifiers, literal, parse_timestamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::{Column, DataType, MergeStrategy, Scd2, SortOrder, TableSchema};
+
+/// A root table and the tables below it, parents before children. All of them exist in both areas.
+pub(crate) struct Family<'a> {
+    pub(crate) dialect: &'a dyn Dialect,
+    pub(crate) dataset: &'a str,
+    pub(crate) tables: Vec<&'a TableSchema>,
+}
+
+/// How staged rows are merged, in three steps: the children need a look only if the first one deleted something.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Merge {
+    /// Deletes from staging all but one row of each key; none where every row counts.
+    pub(crate) deduplicate: Option<String>,
+    /// Deletes from staging the children of those.
+    pub(crate) deduplicate_children: Vec<String>,
+    /// Brings what is left to the dataset.
+    pub(crate) apply: Vec<String>,
+}
+
+/// Which of several staged rows with one key stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    First,
+    Last,
+}
+
+impl Family<'_> {
+    /// All rows of the dataset's tables go, the staged ones come.
+    pub(crate) fn replace(&self) -> Vec<String> {
+        let clear = |table: &&TableSchema| {
+            self.dialect.clear(&self.dialect.locate(self.dataset, Area::Dataset, &table.name))
+        };
+        let mut statements: Vec<String> = self.tables.iter().rev().map(clear).collect();
+        statements.extend(self.insert());
+        statements
+    }
+
+    /// The staged rows come.
+    pub(crate) fn insert(&self) -> Vec<String> {
+        self.tables.iter().map(|table| self.insert_table(table)).collect()
+    }
+
+    /// The staged rows are merged; `now` is the package's time in microseconds since the epoch.
+    pub(crate) fn merge(&self, strategy: &MergeStrategy, now: i64) -> Result<Merge> {
+        let Some(root) = self.tables.first() else {
+            return Ok(Merge { deduplicate: None, deduplicate_children: Vec::new(), apply: Vec::new() });
+        };
+        let order = self.dialect.row_order();
+        if let Some(table) = self.tables.iter().find(|table| table.columns.contains_key(order)) {
+            // It would hide the pseudo-column, and the wrong rows would go.
+            let message = format!("a column named `{order}` can't be merged in {}", self.dialect.name());
+            return Err(Error::new(ErrorKind::Destination, message).with_context("table", table.name.clone()));
+        }
+        let primary_key = names(root, |column| column.primary_key);
+        let merge_key = names(root, |column| column.merge_key);
+        let merge = match strategy {
+            MergeStrategy::DeleteInsert => Merge {
+                deduplicate: self.deduplicate(root, &primary_key, Keep::Last),
+                deduplicate_children: self.orphans(),
+                apply: [self.delete_matched(&primary_key), self.delete_matched(&merge_key), self.hard_delete(root)]
+                    .into_iter()
+                    .flatten()
+                    .chain(self.insert())
+                    .collect(),
+            },
+            MergeStrategy::Upsert => Merge {
+                deduplicate: self.deduplicate(root, required(root, &primary_key, "upsert")?, Keep::Last),
+                deduplicate_children: self.versions(Keep::Last),
+                apply: [self.delete_matched(&primary_key), self.hard_delete(root), self.insert()].concat(),
+            },
+            MergeStrategy::InsertOnly => {
+                let known = format!(
+                    "DELETE FROM {} WHERE {} IN (SELECT {} FROM {})",
+                    self.staged(root),
+                    row(&primary_key),
+                    identifiers(primary_key.iter().copied()),
+                    self.target(root)
+                );
+                Merge {
+                    deduplicate: self.deduplicate(root, required(root, &primary_key, "insert-only")?, Keep::First),
+                    deduplicate_children: self.versions(Keep::First),
+                    apply: [vec![known], self.orphans(), self.hard_delete(root), self.insert()].concat(),
+                }
+            }
+            MergeStrategy::Scd2(options) => Merge {
+                deduplicate: self.deduplicate(root, &["_dlt_id"], Keep::First),
+                deduplicate_children: self.versions(Keep::First),
+                apply: self.scd2(root, options, &merge_key, now)?,
+            },
+        };
+        Ok(merge)
+    }
+
+    /// Deletes the dataset's rows whose key is staged: children first, they are found by their parents.
+    fn delete_matched(&self, key: &[&str]) -> Vec<String> {
+        let Some(root) = self.tables.first().filter(|_| !key.is_empty()) else { return Vec::new() };
+        let columns = identifiers(key.iter().copied());
+        let matched = format!("{} IN (SELECT {columns} FROM {})", row(key), self.staged(root));
+        let statement =
+            |table: &&TableSchema| format!("DELETE FROM {} WHERE {}", self.target(table), self.below(table, &matched));
+        self.tables.iter().rev().map(statement).collect()
+    }
+
+    /// The condition under which a table's rows belong to root rows that meet a condition.
+    fn below(&self, table: &TableSchema, root_condition: &str) -> String {
+        match self.parent(table) {
+            None => root_condition.to_owned(),
+            Some(parent) => format!(
+                "\"_dlt_parent_id\" IN (SELECT \"_dlt_id\" FROM {} WHERE {})",
+                self.target(parent),
+                self.below(parent, root_condition)
+            ),
+        }
+    }
+
+    /// Deletes from staging what only says that a row is gone.
+    fn hard_delete(&self, root: &TableSchema) -> Vec<String> {
+        let marks: Vec<String> = root.columns.values().filter(|column| column.hard_delete).map(is_marked).collect();
+        if marks.is_empty() {
+            return Vec::new();
+        }
+        let mut statements = vec![format!("DELETE FROM {} WHERE {}", self.staged(root), marks.join(" OR "))];
+        statements.extend(self.orphans());
+        statements
+    }
+
+    fn deduplicate(&self, root: &TableSchema, key: &[&str], keep: Keep) -> Option<String> {
+        if key.is_empty() {
+            return None;
+        }
+        let (order, staged) = (self.dialect.row_order(), self.staged(root));
+        let mut sort: Vec<String> = root
+            .columns
+            .values()
+            .filter(|_| root.merge_strategy == MergeStrategy::DeleteInsert)
+            .filter_map(|column| Some((identifier(&column.name), column.dedup_sort?)))
+            .map(|(name, direction)| match direction {
+                SortOrder::Ascending => format!("{name} ASC NULLS LAST"),
+                SortOrder::Descending => format!("{name} DESC NULLS LAST"),
+            })
+            .collect();
+        sort.push(format!("{order} {}", if keep == Keep::Last { "DESC" } else { "ASC" }));
+        let (key, sort) = (identifiers(key.iter().copied()), sort.join(", "));
+        Some(format!(
+            "DELETE FROM {staged} WHERE {order} IN (SELECT \"place\" FROM (SELECT {order} AS \"place\", ROW_NUMBER() OVER \
+             (PARTITION BY {key} ORDER BY {sort}) AS \"number\" FROM {staged}) AS \"ranked\" WHERE \"number\" > 1)"
+        ))
+    }
+
+    /// Where a row's id follows from its key, the children of all its versions name the same parent. They were appended
+    /// one version after the other, each from list index 0 on: only the first or the last such series stays.
+    fn versions(&self, keep: Keep) -> Vec<String> {
+        let order = self.dialect.row_order();
+        let (direction, superseded) = match keep {
+            Keep::First => ("ASC", "\"starts\" > 1"),
+            Keep::Last => ("DESC", "\"starts\" > 1 OR (\"starts\" = 1 AND \"index\" > 0)"),
+        };
+        let mut statements: Vec<String> = self
+            .children()
+            .map(|table| {
+                let staged = self.staged(table);
+                format!(
+                    "DELETE FROM {staged} WHERE {order} IN (SELECT \"place\" FROM (SELECT {order} AS \"place\", \
+                     \"_dlt_list_idx\" AS \"index\", SUM(CASE WHEN \"_dlt_list_idx\" = 0 THEN 1 ELSE 0 END) OVER (PARTITION \
+                     BY \"_dlt_parent_id\" ORDER BY {order} {direction}) AS \"starts\" FROM {staged}) AS \"counted\" WHERE \
+                     {superseded})"
+                )
+            })
+            .collect();
+        statements.extend(self.orphans());
+        statements
+    }
+
+    /// Deletes staged children whose parents are not staged (any more).
+    fn orphans(&self) -> Vec<String> {
+        let statement = |table: &TableSchema| {
+            let parent = self.parent(table)?;
+            let orphaned = self.dialect.absent("row", "_dlt_parent_id", &self.staged(parent), "_dlt_id");
+            Some(format!("DELETE FROM {} AS \"row\" WHERE {orphaned}", self.staged(table)))
+        };
+        self.children().filter_map(statement).collect()
+    }
+
+    /// Retires active rows that are not staged as they are, adds the staged ones that are not active.
+    fn scd2(&self, root: &TableSchema, options: &Scd2, merge_key: &[&str], now: i64) -> Result<Vec<String>> {
+        let timestamp = |text: &Option<String>| text.as_deref().map(microseconds).transpose();
+        let (from, to) = (identifier(&options.valid_from), identifier(&options.valid_to));
+        let boundary = self.dialect.timestamp(timestamp(&options.boundary_timestamp)?.unwrap_or(now));
+        let (active_value, active) = match timestamp(&options.active_record_timestamp)? {
+            Some(moment) => (self.dialect.timestamp(moment), format!("{to} = {}", self.dialect.timestamp(moment))),
+            None => ("NULL".to_owned(), format!("{to} IS NULL")),
+        };
+        let (target, staged) = (self.target(root), self.staged(root));
+        let scope = match merge_key {
+            [] => String::new(),
+            key => format!(
+                " AND {} IN (SELECT {} FROM {staged})",
+                row(key),
+                identifiers(key.iter().copied())
+            ),
+        };
+        let absent = self.dialect.absent("row", "_dlt_id", &staged, "_dlt_id");
+        let columns = root.columns.values().filter(|column| column.name != options.valid_from && column.name != options.valid_to);
+        let columns = identifiers(columns.map(|column| column.name.as_str()));
+        let mut statements = vec![
+            format!("UPDATE {target} AS \"row\" SET {to} = {boundary} WHERE {active} AND {absent}{scope}"),
+            format!("DELETE FROM {staged} WHERE \"_dlt_id\" IN (SELECT \"_dlt_id\" FROM {target} WHERE {active})"),
+            format!(
+                "INSERT INTO {target} ({columns}, {from}, {to}) SELECT {columns}, {boundary}, {active_value} FROM {staged}"
+            ),
+        ];
+        for table in self.children() {
+            let (target, staged) = (self.target(table), self.staged(table));
+            statements.push(format!("DELETE FROM {staged} WHERE \"_dlt_id\" IN (SELECT \"_dlt_id\" FROM {target})"));
+            statements.push(self.insert_table(table));
+        }
+        Ok(statements)
+    }
+
+    fn insert_table(&self, table: &TableSchema) -> String {
+        let columns = identifiers(table.columns.keys().map(String::as_str));
+        format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {}", self.target(table), self.staged(table))
+    }
+
+    fn children(&self) -> impl Iterator<Item = &TableSchema> {
+        self.tables.iter().skip(1).copied()
+    }
+
+    fn parent(&self, table: &TableSchema) -> Option<&TableSchema> {
+        let parent = table.parent.as_deref()?;
+        self.tables.iter().copied().find(|candidate| candidate.name == parent)
+    }
+
+    fn target(&self, table: &TableSchema) -> String {
+        self.dialect.locate(self.dataset, Area::Dataset, &table.name).quoted()
+    }
+
+    fn staged(&self, table: &TableSchema) -> String {
+        self.dialect.locate(self.dataset, Area::Staging, &table.name).quoted()
+    }
+}
+
+fn names(table: &TableSchema, chosen: impl Fn(&Column) -> bool) -> Vec<&str> {
+    table.columns.values().filter(|column| chosen(column)).map(|column| column.name.as_str()).collect()
+}
+
+fn required<'a>(table: &TableSchema, key: &'a [&'a str], strategy: &str) -> Result<&'a [&'a str]> {
+    if key.is_empty() {
+        let message = format!("table `{}` has no primary key, which a merge by `{strategy}` needs", table.name);
+        return Err(Error::new(ErrorKind::Destination, message)
+            .with_context("stream", table.stream.clone())
+            .with_help("give the resource a primary_key"));
+    }
+    Ok(key)
+}
+
+/// A column, or several as a row value.
+fn row(columns: &[&str]) -> String {
+    match columns {
+        [column] => identifier(column),
+        columns => format!("({})", identifiers(columns.iter().copied())),
+    }
+}
+
+fn is_marked(column: &Column) -> String {
+    match column.data_type {
+        DataType::Bool => format!("{} IS TRUE", identifier(&column.name)),
+        _ => format!("{} IS NOT NULL", identifier(&column.name)),
+    }
+}
+
+fn microseconds(text: &str) -> Result<i64> {
+    parse_timestamp(text).ok_or_else(|| Error::new(ErrorKind::Config, format!("{} is no timestamp", literal(text))))
+}

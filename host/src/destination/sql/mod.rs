@@ -1,0 +1,298 @@
+//! What all SQL destinations do alike: a load package in one transaction, and what is left for the next run.
+//!
+//! A database adds its [`Dialect`], a way to run SQL, and a bulk interface. Must never write rows but in bulk, nor
+//! outside the package's transaction.
+
+pub(crate) mod dialect;
+mod merge;
+mod system;
+mod tables;
+
+use arrow::record_batch::RecordBatch;
+
+use self::dialect::{Area, Dialect, TableName};
+use self::merge::Family;
+use self::tables::Catalog;
+use super::{Capabilities, Destination, Stored, root_table};
+use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
+use crate::package::{LoadPackage, LoadReceipt, TableBatch};
+use crate::schema::{MergeStrategy, Schema, TableSchema, WriteDisposition};
+
+/// A connection to a database.
+pub(crate) trait Database: Send {
+    fn dialect(&self) -> &'static dyn Dialect;
+
+    /// Runs one statement; how many rows it changed.
+    fn execute(&mut self, sql: &str) -> Result<u64>;
+
+    /// The rows of a query whose columns are all text.
+    fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>>;
+
+    /// Appends rows to a table, in their order, within the transaction. Columns are matched by name; those that the batch
+    /// lacks become null.
+    fn append(&mut self, table: &TableName, batch: &RecordBatch) -> Result<()>;
+
+    /// Called before the first transaction: makes sure that no other run of the pipeline writes, if the database does not
+    /// see to that by itself.
+    fn claim(&mut self, _dataset: &str, _pipeline: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A dataset in a database.
+pub(crate) struct SqlDestination<D> {
+    database: D,
+    dataset: String,
+    claimed: bool,
+}
+
+/// Where the rows of a table go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Route {
+    /// Nowhere.
+    Skip,
+    /// To the dataset's table.
+    Direct,
+    /// To the staging table, to take effect at the end of the package or of the stream.
+    Staged,
+}
+
+impl<D: Database> SqlDestination<D> {
+    pub(crate) fn new(database: D, dataset: &str) -> Self {
+        Self { database, dataset: dataset.to_owned(), claimed: false }
+    }
+
+    fn write(&mut self, package: &LoadPackage) -> Result<LoadReceipt> {
+        let mut load = Load { database: &mut self.database, dataset: &self.dataset, package, catalog: Catalog::default() };
+        load.prepare()?;
+        if load.is_loaded()? {
+            return Ok(LoadReceipt { rows: Vec::new(), already_loaded: true });
+        }
+        load.clear_staging()?;
+        let mut rows = Vec::new();
+        for table in &package.tables {
+            if let Some(count) = load.append(table)? {
+                rows.push((table.table.clone(), count));
+            }
+            failpoint::hit("destination.between_tables");
+        }
+        load.take_effect()?;
+        load.record()?;
+        Ok(LoadReceipt { rows, already_loaded: false })
+    }
+}
+
+impl<D: Database> Destination for SqlDestination<D> {
+    fn capabilities(&self) -> Capabilities {
+        let dialect = self.database.dialect();
+        Capabilities {
+            name: dialect.name(),
+            merge: true,
+            max_identifier_length: dialect.max_identifier_length(),
+            keeps_state: true,
+        }
+    }
+
+    fn read(&mut self, pipeline: &str) -> Result<Stored> {
+        let catalog = Catalog::from_rows(self.database.query(&self.database.dialect().catalog(&self.dataset))?);
+        system::read(&mut self.database, &self.dataset, &catalog, pipeline)
+    }
+
+    fn load(&mut self, package: &LoadPackage) -> Result<LoadReceipt> {
+        if !self.claimed {
+            self.database.claim(&self.dataset, &package.pipeline)?;
+            self.claimed = true;
+        }
+        self.database.execute(self.database.dialect().begin())?;
+        let written = self.write(package).and_then(|receipt| {
+            failpoint::hit("destination.before_commit");
+            self.database.execute("COMMIT")?;
+            failpoint::hit("destination.after_commit");
+            Ok(receipt)
+        });
+        if written.is_err()
+            && let Err(error) = self.database.execute("ROLLBACK")
+        {
+            // The first error says more, and an open transaction ends with the connection.
+            tracing::debug!(%error, "rollback failed");
+        }
+        written.map_err(|error| error.with_context("load", package.load_id.clone()))
+    }
+}
+
+/// One package on its way into the database.
+struct Load<'a, D> {
+    database: &'a mut D,
+    dataset: &'a str,
+    package: &'a LoadPackage,
+    catalog: Catalog,
+}
+
+impl<D: Database> Load<'_, D> {
+    /// Reads the catalog and makes what is missing of the dataset and its system tables.
+    fn prepare(&mut self) -> Result<()> {
+        let dialect = self.database.dialect();
+        if let Some(statement) = dialect.create_area(self.dataset, Area::Dataset) {
+            self.database.execute(&statement)?;
+        }
+        self.catalog = Catalog::from_rows(self.database.query(&dialect.catalog(self.dataset))?);
+        for table in [tables::version(), tables::loads(), tables::pipeline_state()] {
+            self.evolve(Area::Dataset, &table)?;
+        }
+        Ok(())
+    }
+
+    fn is_loaded(&mut self) -> Result<bool> {
+        let query = system::is_loaded(self.database.dialect(), self.dataset, self.package);
+        Ok(!self.database.query(&query)?.is_empty())
+    }
+
+    /// Staging holds rows from one package to the next only for a stream that has begun; what an unfinished run left of
+    /// others goes.
+    fn clear_staging(&mut self) -> Result<()> {
+        let package = self.package;
+        for table in package.schema.tables.values() {
+            let stream = &root_table(&package.schema, table).stream;
+            let begun = package.replaced.iter().any(|replaced| replaced.stream == *stream && !replaced.begins);
+            let written = package.replaced.iter().any(|replaced| replaced.stream == *stream)
+                || package.tables.iter().any(|rows| rows.table == table.name);
+            if written && !begun {
+                self.drop_staged(table)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a table's rows where they belong; none if they belong nowhere.
+    fn append(&mut self, rows: &TableBatch) -> Result<Option<u64>> {
+        let schema = &self.package.schema;
+        let table = schema.tables.get(&rows.table).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("rows of the table `{}`, which the schema lacks", rows.table))
+        })?;
+        let area = match route(self.package, root_table(schema, table))? {
+            Route::Skip => return Ok(None),
+            Route::Direct => Area::Dataset,
+            Route::Staged => Area::Staging,
+        };
+        self.evolve(area, table)?;
+        let name = self.database.dialect().locate(self.dataset, area, &table.name);
+        for batch in &rows.batches {
+            self.database.append(&name, batch).map_err(|error| error.with_context("table", table.name.clone()))?;
+        }
+        Ok(Some(rows.rows() as u64))
+    }
+
+    /// Staged rows of merges, and of streams that end here, go to the dataset's tables.
+    fn take_effect(&mut self) -> Result<()> {
+        let schema = &self.package.schema;
+        for root in schema.tables.values().filter(|table| table.parent.is_none()) {
+            if route(self.package, root).unwrap_or(Route::Skip) != Route::Staged {
+                continue;
+            }
+            let replacement = self.package.replaced.iter().find(|replacement| replacement.stream == root.stream);
+            if replacement.is_some_and(|replacement| !replacement.ends) {
+                continue;
+            }
+            let family: Vec<&TableSchema> = family(schema, root)
+                .into_iter()
+                .filter(|table| [Area::Dataset, Area::Staging].iter().any(|area| self.catalog.has(*area, &table.name)))
+                .collect();
+            // A merge of no rows changes nothing; a replacement by no rows empties the tables.
+            let staged = family.iter().any(|table| self.catalog.has(Area::Staging, &table.name));
+            if family.is_empty() || !(staged || replacement.is_some()) {
+                continue;
+            }
+            for table in &family {
+                self.evolve(Area::Dataset, table)?;
+                self.evolve(Area::Staging, table)?;
+            }
+            self.merge(root, &family)
+                .map_err(|error| error.with_context("table", root.name.clone()))?;
+            for table in &family {
+                self.drop_staged(table)?;
+            }
+            failpoint::hit("destination.between_tables");
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, root: &TableSchema, tables: &[&TableSchema]) -> Result<()> {
+        let family = Family { dialect: self.database.dialect(), dataset: self.dataset, tables: tables.to_vec() };
+        let apply = match root.write_disposition {
+            WriteDisposition::Skip => Vec::new(),
+            WriteDisposition::Append => family.insert(),
+            WriteDisposition::Replace => family.replace(),
+            WriteDisposition::Merge => {
+                let merge = family.merge(&root.merge_strategy, system::load_time(&self.package.load_id))?;
+                if let Some(statement) = merge.deduplicate
+                    && self.database.execute(&statement)? > 0
+                {
+                    for statement in merge.deduplicate_children {
+                        self.database.execute(&statement)?;
+                    }
+                }
+                merge.apply
+            }
+        };
+        for statement in apply {
+            self.database.execute(&statement)?;
+        }
+        Ok(())
+    }
+
+    /// State, schema and load id: what makes the package's rows count.
+    fn record(&mut self) -> Result<()> {
+        system::record(self.database, self.dataset, &self.catalog, self.package)
+    }
+
+    fn evolve(&mut self, area: Area, table: &TableSchema) -> Result<()> {
+        let dialect = self.database.dialect();
+        if area == Area::Staging
+            && let Some(statement) = dialect.create_area(self.dataset, area)
+        {
+            self.database.execute(&statement)?;
+        }
+        for statement in self.catalog.evolve(dialect, self.dataset, area, table) {
+            self.database.execute(&statement).map_err(|error| error.with_context("table", table.name.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn drop_staged(&mut self, table: &TableSchema) -> Result<()> {
+        if self.catalog.has(Area::Staging, &table.name) {
+            let name = self.database.dialect().locate(self.dataset, Area::Staging, &table.name);
+            self.database.execute(&format!("DROP TABLE {}", name.quoted()))?;
+            self.catalog.remove(Area::Staging, &table.name);
+        }
+        Ok(())
+    }
+}
+
+/// Where the rows of a root table and those below it go.
+fn route(package: &LoadPackage, root: &TableSchema) -> Result<Route> {
+    let collected = package.replaced.iter().any(|replacement| replacement.stream == root.stream);
+    let scd2 = matches!(root.merge_strategy, MergeStrategy::Scd2(_));
+    match root.write_disposition {
+        WriteDisposition::Skip => Ok(Route::Skip),
+        WriteDisposition::Append | WriteDisposition::Merge | WriteDisposition::Replace if collected => Ok(Route::Staged),
+        WriteDisposition::Append => Ok(Route::Direct),
+        WriteDisposition::Merge if !scd2 => Ok(Route::Staged),
+        // Without knowing where the stream ends, rows that merely come later would be taken for gone.
+        WriteDisposition::Merge | WriteDisposition::Replace => Err(Error::new(
+            ErrorKind::Internal,
+            format!("rows of the stream `{}` came without saying where it begins and ends", root.stream),
+        )),
+    }
+}
+
+/// A root table and all tables below it, parents before children.
+fn family<'a>(schema: &'a Schema, root: &'a TableSchema) -> Vec<&'a TableSchema> {
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).map(|table| table.name.as_str()) {
+        family.extend(schema.tables.values().filter(|table| table.parent.as_deref() == Some(parent)));
+        next += 1;
+    }
+    family
+}

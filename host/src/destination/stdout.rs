@@ -1,0 +1,129 @@
+//! Rows as JSON Lines on the way to another program: `{"table": …, "row": {…}}`, for every table.
+//!
+//! Nothing is kept: every run is a full one. Must never write anything else to where rows go.
+
+use std::io::{self, Write};
+
+use arrow::error::ArrowError;
+use arrow::json::LineDelimitedWriter;
+use arrow::record_batch::RecordBatch;
+
+use super::printable::printable;
+use super::{Capabilities, Destination, Stored, root_table};
+use crate::error::{Error, ErrorKind, Result};
+use crate::package::{LoadPackage, LoadReceipt};
+use crate::schema::WriteDisposition;
+
+const MAX_IDENTIFIER_LENGTH: usize = 65_536;
+
+pub(super) struct Stdout {
+    writer: Box<dyn Write + Send>,
+}
+
+/// Writes to where the caller says.
+pub(super) fn open(writer: Box<dyn Write + Send>) -> Stdout {
+    Stdout { writer }
+}
+
+impl Destination for Stdout {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            name: "standard output",
+            merge: false,
+            max_identifier_length: MAX_IDENTIFIER_LENGTH,
+            keeps_state: false,
+        }
+    }
+
+    fn read(&mut self, _pipeline: &str) -> Result<Stored> {
+        Ok(Stored::default())
+    }
+
+    /// Writes the rows of a package as they are, whatever their disposition: who reads them decides.
+    fn load(&mut self, package: &LoadPackage) -> Result<LoadReceipt> {
+        let mut rows = Vec::new();
+        for table in &package.tables {
+            let schema = package.schema.tables.get(&table.table);
+            let root = schema.map(|schema| root_table(&package.schema, schema));
+            if root.is_some_and(|root| root.write_disposition == WriteDisposition::Skip) {
+                continue;
+            }
+            for batch in &table.batches {
+                write(&mut self.writer, &table.table, batch)
+                    .map_err(|error| refused(error).with_context("table", table.table.clone()))?;
+            }
+            rows.push((table.table.clone(), table.rows() as u64));
+        }
+        self.writer.flush().map_err(|error| refused(error.into()))?;
+        Ok(LoadReceipt { rows, already_loaded: false })
+    }
+}
+
+fn write(writer: &mut dyn Write, table: &str, batch: &RecordBatch) -> Result<(), ArrowError> {
+    let table = serde_json::Value::from(table).to_string();
+    let mut lines = Vec::new();
+    LineDelimitedWriter::new(&mut lines).write(&printable(batch)?)?;
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        write!(writer, "{{\"table\":{table},\"row\":")?;
+        writer.write_all(line)?;
+        writer.write_all(b"}\n")?;
+    }
+    Ok(())
+}
+
+fn refused(error: ArrowError) -> Error {
+    match error {
+        ArrowError::IoError(_, cause) if cause.kind() == io::ErrorKind::BrokenPipe => {
+            Error::new(ErrorKind::Destination, "the program that reads the rows has stopped").with_source(cause)
+        }
+        other => Error::new(ErrorKind::Destination, "the rows can't be written").with_source(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+    use crate::package::TableBatch;
+    use crate::schema::Schema;
+    use crate::state::State;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_table_s_rows_are_written_with_its_name() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a\n\"b\"", "c"]));
+        let root = RecordBatch::try_from_iter([("id", numbers), ("name", texts)]).unwrap();
+        let moment: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_500_000]).with_timezone("UTC"));
+        let child = RecordBatch::try_from_iter([("at", moment)]).unwrap();
+        let table = |name: &str, batch| TableBatch { table: name.to_owned(), batches: vec![batch] };
+        let package = LoadPackage {
+            pipeline: "pm".to_owned(),
+            load_id: "1.5".to_owned(),
+            tables: vec![table("t", root), table("t__kids", child)],
+            schema: Schema::default(),
+            state: State::default(),
+            replaced: Vec::new(),
+        };
+        let written = Shared::default();
+        open(Box::new(written.clone())).load(&package).unwrap();
+        let expected = "{\"table\":\"t\",\"row\":{\"id\":1,\"name\":\"a\\n\\\"b\\\"\"}}\n{\"table\":\"t\",\"row\":{\"name\":\
+                        \"c\"}}\n{\"table\":\"t__kids\",\"row\":{\"at\":\"1970-01-01T00:00:01.500Z\"}}\n";
+        assert_eq!(String::from_utf8(written.0.lock().unwrap().clone()).unwrap(), expected);
+    }
+}

@@ -1,0 +1,171 @@
+//! The one HTTP client: pooled, keep-alive, HTTP/1.1 and 2, no redirects, no proxy of the environment, and a resolver that
+//! gives out only addresses that may be dialled.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
+
+use super::address::AddressClass;
+use super::grant::Grants;
+use crate::config::Settings;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(super) struct Client {
+    #[expect(clippy::disallowed_types, reason = "the one place that has an HTTP client")]
+    client: reqwest::Client,
+    response_bytes: u64,
+}
+
+/// One attempt's outcome. The body is whole: a response that was cut off is an error.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Why an attempt failed, and whether another one may do better.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    pub(super) transient: bool,
+}
+
+impl Client {
+    pub(super) fn new(settings: &Settings, grants: Arc<Grants>) -> Result<Self> {
+        // Fails only when another part of the process installed one before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wrong = |message: String| Error::new(ErrorKind::Config, message);
+        #[expect(clippy::disallowed_types, reason = "the one place that has an HTTP client")]
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .dns_resolver(Arc::new(GuardedResolver { grants }))
+            .connect_timeout(Duration::from_secs_f64(settings.limits.connect_secs))
+            .timeout(Duration::from_secs_f64(settings.limits.response_secs))
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(64)
+            .user_agent(concat!("airlock/", env!("CARGO_PKG_VERSION")));
+        if let Some(file) = &settings.tls.ca_file {
+            let pem = std::fs::read(file).map_err(|source| wrong(format!("host.tls.ca_file {file} can't be read")).with_source(source))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|source| wrong(format!("host.tls.ca_file {file} is no PEM bundle")).with_source(source))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        if let Some(proxy) = &settings.proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|source| wrong("host.proxy is no proxy URL".to_owned()).with_source(source))?;
+            builder = builder.proxy(proxy);
+        }
+        let client = builder
+            .build()
+            .map_err(|source| Error::new(ErrorKind::Internal, "the HTTP client can't be made").with_source(source))?;
+        Ok(Self { client, response_bytes: settings.limits.response_bytes })
+    }
+
+    pub(super) async fn send(&self, method: &Method, url: &Url, headers: &HeaderMap, body: &Bytes) -> Result<Answer, Failure> {
+        let mut request = self.client.request(method.clone(), url.clone()).headers(headers.clone());
+        if !body.is_empty() {
+            request = request.body(body.clone());
+        }
+        let mut response = request.send().await.map_err(|error| failure(&error, url))?;
+        let status = response.status();
+        let mut headers = std::mem::take(response.headers_mut());
+        let announced = response.content_length().unwrap_or(0).min(self.response_bytes);
+        let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(0));
+        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error, url))? {
+            if (body.len() + chunk.len()) as u64 > self.response_bytes {
+                let error = Error::new(ErrorKind::LimitExceeded, format!("a response is larger than {} bytes", self.response_bytes))
+                    .with_context("url", shown(url))
+                    .with_help("ask for smaller pages, or raise host.limits.response_bytes");
+                return Err(Failure { error, transient: false });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONTENT_ENCODING, header::CONNECTION] {
+            headers.remove(name);
+        }
+        Ok(Answer { status, headers, body: body.freeze() })
+    }
+}
+
+/// A URL for people: without its query, which may hold a secret.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+fn failure(error: &reqwest::Error, url: &Url) -> Failure {
+    let mut causes = Vec::new();
+    let mut next = std::error::Error::source(error);
+    let mut prohibited = None;
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref::<ProhibitedAddress>() {
+            prohibited = Some(found.clone());
+        }
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    if let Some(found) = prohibited {
+        let error = Error::new(ErrorKind::Denied, found.to_string()).with_context("url", shown(url)).with_help(format!(
+            "only if you trust the connector with that address: --allow {}",
+            url.origin().ascii_serialization()
+        ));
+        return Failure { error, transient: false };
+    }
+    let host = url.host_str().unwrap_or_default();
+    let message = if error.is_timeout() {
+        format!("{host} did not answer in time")
+    } else if error.is_connect() {
+        format!("{host} can't be reached")
+    } else if error.is_body() || error.is_decode() {
+        format!("the response of {host} broke off")
+    } else {
+        format!("the request to {host} failed")
+    };
+    let mut told = Error::new(ErrorKind::Unavailable, message).with_context("url", shown(url));
+    if let Some(cause) = causes.last() {
+        told = told.with_source(cause.clone());
+    }
+    Failure { error: told, transient: true }
+}
+
+/// Resolves a name and keeps only the addresses that may be dialled; they are dialled as they are, never looked up again.
+struct GuardedResolver {
+    grants: Arc<Grants>,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{host} resolves to {address}, a {class} address, which is not granted")]
+struct ProhibitedAddress {
+    host: String,
+    address: std::net::IpAddr,
+    class: &'static str,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let grants = self.grants.clone();
+        Box::pin(async move {
+            let host = name.as_str().trim_end_matches('.').to_ascii_lowercase();
+            #[expect(clippy::disallowed_methods, reason = "the one place that resolves names")]
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let (permitted, refused): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|address| grants.permits(&host, address.ip()));
+            match (permitted.is_empty(), refused.first()) {
+                (true, Some(address)) => {
+                    let address = address.ip();
+                    let class = AddressClass::of(address).name();
+                    Err(ProhibitedAddress { host, address, class }.into())
+                }
+                _ => Ok(Box::new(permitted.into_iter()) as Addrs),
+            }
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! What a run may reach: the operator's grants, and the credentials that belong to each origin.
+//!
+//! An origin is granted by standing in the operator's own configuration, or by `--allow`. What a connector asks for
+//! grants nothing. Must never grant an origin that no operator wrote down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::address::AddressClass;
+use super::credential::Credential;
+use crate::config::secret_places;
+use crate::error::{Error, ErrorKind, Result};
+
+/// `scheme://host[:port]`, as `Url` prints it.
+pub type Origin = String;
+
+/// What the operator granted and what the connector asked for, put together.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// From the configuration file.
+    configured: BTreeSet<Origin>,
+    /// From `--allow` and `host.allow`; private addresses included.
+    allowed: Vec<Pattern>,
+    /// By origin, in the order in which the connector named them.
+    credentials: BTreeMap<Origin, Vec<(String, std::sync::Arc<Credential>)>>,
+}
+
+/// An origin of `--allow`; `https://*.example.com` stands for every host one label below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+impl Grants {
+    /// `allow`: as typed by the operator. Errors (`Usage`): one of them is no origin.
+    pub fn new(configured: BTreeSet<Origin>, allow: &[String]) -> Result<Self> {
+        let allowed = allow.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
+        Ok(Self { configured, allowed, credentials: BTreeMap::new() })
+    }
+
+    /// Adds what the connector asked for. Errors (`Denied`): an origin that is not granted, with the line to paste.
+    pub fn ask(&mut self, origin: &str, credentials: Vec<(String, Credential)>) -> Result<()> {
+        let url = secret_places::origin(origin).and_then(|origin| Url::parse(&origin).ok());
+        let Some(url) = url else {
+            return Err(Error::new(ErrorKind::Connector, format!("the connector asks for `{}`, which is no origin", printable(origin))));
+        };
+        self.check(&url)?;
+        let known = self.credentials.entry(url.origin().ascii_serialization()).or_default();
+        known.extend(credentials.into_iter().map(|(name, credential)| (name, std::sync::Arc::new(credential))));
+        Ok(())
+    }
+
+    /// Whether a URL's origin is granted; an IP address in it is checked here, a name's when it is dialled.
+    pub(super) fn check(&self, url: &Url) -> Result<()> {
+        let origin = url.origin().ascii_serialization();
+        if url.username() != "" || url.password().is_some() {
+            return Err(Error::new(ErrorKind::Denied, "a URL with a user name or password in it").with_context("origin", origin));
+        }
+        let literal = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            _ => None,
+        };
+        if self.configured.contains(&origin) || self.allowed.iter().any(|pattern| pattern.fits(url)) {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::Denied, format!("the connector asked for {origin}, which is not granted"));
+        Err(match literal.map(AddressClass::of) {
+            Some(class) if class != AddressClass::Public => {
+                error.with_help(format!("it is a {} address; only if you trust the connector with it: --allow {origin}", class.name()))
+            }
+            _ => error.with_help(format!("to allow it: --allow {origin}, or in the configuration: host: {{allow: [\"{origin}\"]}}")),
+        })
+    }
+
+    /// Whether a name may resolve to an address.
+    pub(super) fn permits(&self, host: &str, address: IpAddr) -> bool {
+        match AddressClass::of(address) {
+            AddressClass::Public => true,
+            AddressClass::Loopback => host == "localhost" || self.explicitly_allowed(host),
+            AddressClass::Private => self.explicitly_allowed(host),
+            AddressClass::Special => false,
+        }
+    }
+
+    fn explicitly_allowed(&self, host: &str) -> bool {
+        self.allowed.iter().any(|pattern| pattern.host == host)
+    }
+
+    /// The credential for a request: by name, or the origin's first. None: nothing is attached.
+    pub(super) fn credential(&self, origin: &str, name: Option<&str>) -> Option<std::sync::Arc<Credential>> {
+        let known = self.credentials.get(origin)?;
+        match name {
+            Some("none") => None,
+            Some(name) => known.iter().find(|(known, _)| known == name).map(|(_, credential)| credential.clone()),
+            None => known.first().map(|(_, credential)| credential.clone()),
+        }
+    }
+
+    pub(super) fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.credentials.values().flatten().map(|(_, credential)| credential.as_ref())
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::new(ErrorKind::Usage, format!("`{text}` is no origin"))
+                .with_help("write scheme and host, as in --allow https://api.example.com or --allow https://*.example.com")
+        };
+        let url = Url::parse(&text.replacen("://*.", "://wildcard-label.", 1)).map_err(|source| wrong().with_source(source))?;
+        let (true, Some(host), Some(port)) =
+            (matches!(url.scheme(), "http" | "https"), url.host_str(), url.port_or_known_default())
+        else {
+            return Err(wrong());
+        };
+        if url.path() != "/" || url.query().is_some() || url.username() != "" {
+            return Err(wrong());
+        }
+        let host = host.strip_prefix("wildcard-label.").map_or_else(|| host.to_owned(), |rest| format!("*.{rest}"));
+        Ok(Self { scheme: url.scheme().to_owned(), host, port })
+    }
+
+    fn fits(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        let host_fits = match self.host.strip_prefix("*.") {
+            Some(parent) => {
+                host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent)
+            }
+            None => host == self.host,
+        };
+        host_fits && url.scheme() == self.scheme && url.port_or_known_default() == Some(self.port)
+    }
+}
+
+/// A foreign text, safe to show.
+fn printable(text: &str) -> String {
+    text.chars().take(200).flat_map(char::escape_default).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn origins() {
+        let configured = BTreeSet::from(["https://api.example.com".to_owned(), "http://127.0.0.1:8080".to_owned()]);
+        let grants = Grants::new(configured, &["https://*.other.org".to_owned(), "http://10.0.0.5:81".to_owned()]).unwrap();
+        for (text, granted) in [
+            ("https://api.example.com/x?y", true),
+            ("https://API.example.com:443/x", true),
+            ("https://api.example.com:444/", false),
+            ("http://api.example.com/", false),
+            ("https://api.example.com.evil.org/", false),
+            ("https://evil.org/?https://api.example.com", false),
+            ("https://api.example.com@evil.org/", false),
+            ("https://user:pw@api.example.com/", false),
+            ("https://a.other.org/", true),
+            ("https://a.b.other.org/", false),
+            ("https://other.org/", false),
+            ("https://evilother.org/", false),
+            ("http://127.0.0.1:8080/", true),
+            ("http://127.1:8080/", true),
+            ("http://0x7f000001:8080/", true),
+            ("http://127.0.0.1:8081/", false),
+            ("http://10.0.0.5:81/", true),
+            ("http://169.254.169.254/", false),
+            ("http://[::ffff:a9fe:a9fe]/", false),
+        ] {
+            assert_eq!(grants.check(&url(text)).is_ok(), granted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refused_origin_comes_with_the_line_to_paste() {
+        let grants = Grants::new(BTreeSet::new(), &[]).unwrap();
+        let error = grants.check(&url("https://api.example.com/v1?k=v")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert!(error.help()[0].contains("--allow https://api.example.com,"), "{:?}", error.help());
+    }
+
+    #[test]
+    fn names_resolve_to_public_addresses_only() {
+        let grants = Grants::new(BTreeSet::new(), &["https://inner.example.com".to_owned()]).unwrap();
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(grants.permits("api.example.com", address("8.8.8.8")));
+        assert!(!grants.permits("api.example.com", address("10.0.0.1")));
+        assert!(!grants.permits("api.example.com", address("127.0.0.1")));
+        assert!(grants.permits("inner.example.com", address("10.0.0.1")));
+        assert!(grants.permits("localhost", address("127.0.0.1")));
+        assert!(!grants.permits("inner.example.com", address("169.254.169.254")));
+    }
+
+    #[test]
+    fn not_origins() {
+        for text in ["api.example.com", "ftp://x.org", "https://x.org/path", "https://"] {
+            assert!(Grants::new(BTreeSet::new(), &[text.to_owned()]).is_err(), "{text}");
+        }
+    }
+}

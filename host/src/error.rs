@@ -1,0 +1,183 @@
+//! The one error type: what kind, what happened, where, and what to do. The kind decides the exit code.
+//!
+//! Must never carry a secret: whoever writes a message names things (a secret's name, a URL without its query), and the
+//! egress redacts what comes from outside.
+
+use std::fmt;
+
+use crate::diagnostic::Diagnostic;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something failed, by what the reader should do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The command line is wrong.
+    Usage,
+    /// The configuration, or a secret it names, must be mended.
+    Config,
+    /// The API refused the credential.
+    Unauthorized,
+    /// The API or the destination could not be reached, or kept failing: try again later.
+    Unavailable,
+    /// The API answered something that the configuration does not fit.
+    BadData,
+    /// The connector asked for something that was not granted.
+    Denied,
+    /// The connector, or a response, went over a limit.
+    LimitExceeded,
+    /// The connector is broken, or not a connector.
+    Connector,
+    /// The destination refused.
+    Destination,
+    /// A schema contract forbids what came.
+    Contract,
+    /// Another run of this pipeline is under way.
+    Busy,
+    /// The user stopped the run.
+    Interrupted,
+    /// A mistake in the host itself.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The process's exit code for this kind.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage | Self::Config => 2,
+            Self::Interrupted => 130,
+            _ => 1,
+        }
+    }
+
+    /// Stable and hyphenated, for `--json` and for the `error[…]` that people read.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Config => "config",
+            Self::Unauthorized => "unauthorized",
+            Self::Unavailable => "unavailable",
+            Self::BadData => "bad-data",
+            Self::Denied => "denied",
+            Self::LimitExceeded => "limit-exceeded",
+            Self::Connector => "connector",
+            Self::Destination => "destination",
+            Self::Contract => "schema-contract",
+            Self::Busy => "busy",
+            Self::Interrupted => "interrupted",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// An error: one sentence, what it is about, what to do, and what caused it.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    context: Vec<(&'static str, String)>,
+    help: Vec<String>,
+    diagnostics: Vec<Diagnostic>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            context: Vec::new(),
+            help: Vec::new(),
+            diagnostics: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// Configuration mistakes, each with its place.
+    pub fn from_diagnostics(diagnostics: Vec<Diagnostic>) -> Self {
+        let count = diagnostics.len();
+        let message = match count {
+            1 => "1 mistake in the configuration".to_owned(),
+            _ => format!("{count} mistakes in the configuration"),
+        };
+        let mut error = Self::new(ErrorKind::Config, message);
+        error.0.diagnostics = diagnostics;
+        error
+    }
+
+    /// Says what the error is about: `("stream", "tasks")`.
+    #[must_use]
+    pub fn with_context(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        if !self.0.context.iter().any(|(known, _)| *known == key) {
+            self.0.context.push((key, value.into()));
+        }
+        self
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.0.help.push(help.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    pub fn context(&self) -> &[(&'static str, String)] {
+        &self.0.context
+    }
+
+    pub fn help(&self) -> &[String] {
+        &self.0.help
+    }
+
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.0.diagnostics
+    }
+
+    /// The messages of the causes, outermost first.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(self);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if causes.last() != Some(&text) {
+                causes.push(text);
+            }
+            next = cause.source();
+        }
+        causes
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0.message)?;
+        for (index, (key, value)) in self.0.context.iter().enumerate() {
+            write!(formatter, "{}{key}: {value}", if index == 0 { " (" } else { ", " })?;
+        }
+        if self.0.context.is_empty() { Ok(()) } else { formatter.write_str(")") }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}

@@ -1,0 +1,30 @@
+//! Airlock: runs sandboxed data connectors. A connector is a WebAssembly component that knows one kind of API and nothing
+//! else; this host holds what is worth protecting (secrets, network, disk, state) and lends it out, one grant at a time.
+//!
+//! In reading order: a `command` opens a `Pipeline`, whose `run` is the spine. The modules below it stand in the order of
+//! the journey; one may use those that stand below it.
+
+pub mod command;
+pub mod output;
+
+pub mod pipeline;
+pub mod report;
+
+pub mod assemble;
+pub mod extract;
+pub mod normalize;
+pub mod package;
+pub mod destination;
+
+pub mod sandbox;
+pub mod egress;
+pub mod secret;
+
+pub mod config;
+pub mod schema;
+pub mod state;
+pub mod lock;
+pub mod failpoint;
+
+pub mod diagnostic;
+pub mod error;

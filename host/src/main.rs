@@ -1,0 +1,19 @@
+//! The `host` program: parses the command line, calls a command, returns its exit code.
+
+use std::process::ExitCode;
+
+use airlock_host::command::CommandLine;
+use airlock_host::output::Printer;
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let printer = Printer::new(&line.output);
+    match line.command.execute(&printer) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}

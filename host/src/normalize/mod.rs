@@ -1,0 +1,347 @@
+//! From pages of records to Arrow record batches per table, with the schema growing as dlt's does.
+//!
+//! Must never touch a destination or the network: records go in, tables come out.
+
+mod arrow_ipc;
+mod coerce;
+mod column;
+mod flatten;
+mod growth;
+mod row_id;
+mod table;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod timestamp;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema as ArrowSchema};
+use indexmap::IndexMap;
+use jiter::{Jiter, JiterError};
+
+pub use column::TYPE_METADATA;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::{Error, ErrorKind, Result};
+use crate::package::TableBatch;
+use crate::schema::{DataType, Naming, Schema, StreamPlan, StreamSpec};
+use flatten::{Context, StreamRows};
+use row_id::RandomIds;
+use table::TableRows;
+use tape::Tape;
+
+/// Limits, so that records can't make a schema or a value without bounds.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The destination's longest identifier, in bytes.
+    pub max_identifier_length: usize,
+    pub max_columns_per_table: usize,
+    pub max_tables_per_stream: usize,
+    /// Of one text or JSON value.
+    pub max_value_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_identifier_length: 65_536,
+            max_columns_per_table: 4_000,
+            max_tables_per_stream: 1_000,
+            max_value_bytes: 256 << 20,
+        }
+    }
+}
+
+/// A page of records, as a connector hands it over.
+#[derive(Debug, Clone, Copy)]
+pub enum Records<'a> {
+    /// A JSON array of records.
+    JsonArray(&'a [u8]),
+    /// One JSON record a line; empty lines don't count.
+    JsonLines(&'a [u8]),
+    /// An Arrow IPC stream of flat columns.
+    ArrowIpc(&'a [u8]),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PageSummary {
+    pub records: u64,
+}
+
+/// How a table changed, for the run's report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaChange {
+    pub stream: String,
+    pub table: String,
+    pub kind: ChangeKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The table is new.
+    Table,
+    /// A column is new; `variant_of` names the one whose type did not fit.
+    Column { column: String, data_type: DataType, variant_of: Option<String> },
+    /// Two keys of one record have the same name: the values of `key` are under `name`.
+    Collision { key: String, name: String },
+}
+
+/// What came together since the last take.
+#[derive(Debug, Default)]
+pub struct Normalized {
+    pub tables: Vec<TableBatch>,
+    pub changes: Vec<SchemaChange>,
+    pub warnings: Vec<String>,
+}
+
+/// Makes rows out of records, for all streams of a run.
+#[derive(Debug)]
+pub struct Normalizer {
+    schema: Schema,
+    /// The schema as of the last take: what a discard goes back to, and what contracts protect.
+    settled: Schema,
+    naming: Naming,
+    options: Options,
+    streams: IndexMap<String, StreamRows>,
+    ids: RandomIds,
+    tape: Tape,
+    warnings: Vec<String>,
+}
+
+impl Normalizer {
+    /// Brings what is known of the tables together with what the connector says of the streams.
+    ///
+    /// Hints that make no sense are errors of kind `Config`, all at once.
+    pub fn new(mut schema: Schema, streams: &[StreamSpec], options: Options) -> Result<Self> {
+        let naming = Naming::new(options.max_identifier_length);
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let mut rows = IndexMap::new();
+        for spec in streams {
+            match StreamPlan::read(spec, &naming) {
+                Ok(plan) => {
+                    if plan.loaded {
+                        warnings.extend(plan.apply(&mut schema).into_iter().map(|column| {
+                            format!("`{column}` keeps the type that it has in the destination, not the hinted one")
+                        }));
+                    }
+                    rows.insert(spec.name.clone(), StreamRows::new(plan));
+                }
+                Err(wrong) => problems.extend(wrong.into_iter().map(|problem| hint_problem(&spec.name, &problem))),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Error::from_diagnostics(problems));
+        }
+        let settled = schema.clone();
+        let (ids, tape) = (RandomIds::new(), Tape::default());
+        Ok(Self { schema, settled, naming, options, streams: rows, ids, tape, warnings })
+    }
+
+    /// Takes in a page of a stream's records. After an error the rows of the stream are incomplete: discard them.
+    pub fn add(&mut self, stream: &str, records: &Records<'_>, load_id: &str) -> Result<PageSummary> {
+        let page = match *records {
+            Records::JsonArray(bytes) | Records::JsonLines(bytes) => text(bytes)?,
+            Records::ArrowIpc(bytes) => {
+                let table = arrow_ipc::read(bytes)?;
+                self.hint_types(stream, &table.columns)?;
+                return self.add(stream, &Records::JsonLines(&table.lines), load_id);
+            }
+        };
+        let Self { schema, settled, naming, options, streams, ids, tape, .. } = self;
+        let rows = streams.get_mut(stream).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "records of a stream that was not announced").with_context("stream", stream)
+        })?;
+        let mut context = Context { schema, settled, naming, options, ids };
+        let mut page = Page { page, load_id, records: 0, tape, rows, context: &mut context };
+        let read = match records {
+            Records::JsonArray(_) => page.add_array(),
+            _ => page.add_lines(),
+        };
+        let records = page.records;
+        read.map_err(|error| error.with_context("stream", stream).with_context("record", (records + 1).to_string()))?;
+        Ok(PageSummary { records })
+    }
+
+    /// Forgets the rows and schema changes of these streams since the last take.
+    pub fn discard(&mut self, streams: &[&str]) {
+        for stream in streams {
+            let Some(rows) = self.streams.get_mut(*stream) else { continue };
+            let plan = rows.plan.clone();
+            let tables: Vec<String> = rows.tables.iter().map(|table| table.name.clone()).collect();
+            *rows = StreamRows::new(plan);
+            for table in tables {
+                let shared = self.streams.values().any(|rows| rows.by_name.contains_key(&table));
+                match self.settled.tables.get(&table) {
+                    _ if shared => {}
+                    Some(settled) => drop(self.schema.tables.insert(table, settled.clone())),
+                    None => drop(self.schema.tables.shift_remove(&table)),
+                }
+            }
+        }
+    }
+
+    /// Bytes held since the last take.
+    pub fn bytes(&self) -> usize {
+        self.tables().map(TableRows::size).sum()
+    }
+
+    /// Rows of all tables since the last take.
+    pub fn rows(&self) -> usize {
+        self.tables().map(|table| table.rows).sum()
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &TableRows> {
+        self.streams.values().flat_map(|rows| &rows.tables)
+    }
+
+    /// Every table known, with all its columns.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Hands out what came together, and begins anew. Columns are in the schema's order; those without a value are left
+    /// out.
+    pub fn take(&mut self) -> Result<Normalized> {
+        let mut normalized = Normalized { warnings: std::mem::take(&mut self.warnings), ..Normalized::default() };
+        let mut batches: IndexMap<String, Vec<RecordBatch>> = IndexMap::new();
+        for rows in self.streams.values_mut() {
+            for table in &mut rows.tables {
+                if table.rows > 0 {
+                    let batch = batch(table, &self.schema)?;
+                    batches.entry(table.name.clone()).or_default().push(batch);
+                    table.settled = true;
+                }
+            }
+            normalized.changes.append(&mut rows.changes);
+            for warning in rows.warnings.drain(..) {
+                if !normalized.warnings.contains(&warning) {
+                    normalized.warnings.push(warning);
+                }
+            }
+        }
+        if self.schema != self.settled {
+            self.settled = self.schema.clone();
+        }
+        normalized.tables = batches.into_iter().map(|(table, batches)| TableBatch { table, batches }).collect();
+        Ok(normalized)
+    }
+
+    /// Types that came with the records themselves, for columns that nothing was known of.
+    fn hint_types(&mut self, stream: &str, columns: &[crate::schema::ColumnHint]) -> Result<()> {
+        let Some(rows) = self.streams.get_mut(stream) else { return Ok(()) };
+        let hints = rows.plan.columns.entry(rows.plan.table.clone()).or_default();
+        for column in columns {
+            let name = self.naming.path(&column.name);
+            let hint = hints.entry(name.clone()).or_default();
+            if hint.data_type.is_none() {
+                *hint = crate::schema::ColumnHint {
+                    name,
+                    data_type: column.data_type,
+                    precision: column.precision,
+                    scale: column.scale,
+                    ..std::mem::take(hint)
+                };
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hint_problem(stream: &str, problem: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        code: "stream-hint".to_owned(),
+        at: String::new(),
+        message: format!("stream `{stream}`: {problem}"),
+        label: None,
+        help: None,
+        place: None,
+    }
+}
+
+/// A page that is being taken in.
+struct Page<'a, 'context> {
+    page: &'a str,
+    load_id: &'a str,
+    /// Records taken in so far.
+    records: u64,
+    tape: &'a mut Tape,
+    rows: &'a mut StreamRows,
+    context: &'a mut Context<'context>,
+}
+
+impl Page<'_, '_> {
+    fn add_array(&mut self) -> Result<()> {
+        let mut jiter = Jiter::new(self.page.as_bytes());
+        let page = self.page;
+        let mut next = jiter.next_array().map_err(|error| bad_json(&error, 0))?;
+        while let Some(peek) = next {
+            self.tape.read(&mut jiter, page, peek).map_err(|error| bad_json(&error, 0))?;
+            self.add_record(page)?;
+            next = jiter.array_step().map_err(|error| bad_json(&error, 0))?;
+        }
+        jiter.finish().map_err(|error| bad_json(&error, 0))
+    }
+
+    fn add_lines(&mut self) -> Result<()> {
+        let mut start = 0;
+        let page = self.page;
+        for line in page.split_inclusive('\n') {
+            if !line.trim_ascii().is_empty() {
+                let mut jiter = Jiter::new(line.as_bytes());
+                jiter
+                    .peek()
+                    .and_then(|peek| self.tape.read(&mut jiter, line, peek))
+                    .and_then(|()| jiter.finish())
+                    .map_err(|error| bad_json(&error, start))?;
+                self.add_record(line)?;
+            }
+            start += line.len();
+        }
+        Ok(())
+    }
+
+    fn add_record(&mut self, page: &str) -> Result<()> {
+        if self.rows.plan.loaded {
+            self.rows.add(self.context, self.tape, page, self.load_id)?;
+        }
+        self.records += 1;
+        Ok(())
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str> {
+    if bytes.len() > tape::MAX_PAGE {
+        return Err(Error::new(ErrorKind::LimitExceeded, "a page of more than 2 GiB"));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        Error::new(ErrorKind::BadData, "a page of records is not UTF-8")
+            .with_context("byte", error.valid_up_to().to_string())
+    })
+}
+
+fn bad_json(error: &JiterError, start: usize) -> Error {
+    Error::new(ErrorKind::BadData, format!("a page of records is not JSON: {}", error.error_type))
+        .with_context("byte", (start + error.index).to_string())
+}
+
+/// The rows of a table as one batch.
+fn batch(table: &mut TableRows, schema: &Schema) -> Result<RecordBatch> {
+    let internal = |error| Error::new(ErrorKind::Internal, "rows don't make a record batch").with_source(error);
+    let known = schema.tables.get(&table.name);
+    let rows = std::mem::take(&mut table.rows);
+    let mut columns: Vec<(usize, Field, ArrayRef)> = Vec::new();
+    for column in &mut table.columns {
+        let place = known.and_then(|known| known.columns.get_index_of(&column.name)).unwrap_or(usize::MAX);
+        if let Some((field, array)) = column.take(rows).map_err(internal)? {
+            columns.push((place, field, array));
+        }
+    }
+    columns.sort_by_key(|(place, ..)| *place);
+    let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) =
+        columns.into_iter().map(|(_, field, array)| (field, array)).unzip();
+    RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays).map_err(internal)
+}

@@ -1,0 +1,92 @@
+//! Documents for programs. Each carries `version`, which changes only when a key changes its meaning or goes.
+
+use serde_json::{Value, json};
+
+use super::report::data_type;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::error::Error;
+use crate::report::Report;
+use crate::schema::WriteDisposition;
+
+const VERSION: u32 = 1;
+
+pub(super) fn report(report: &Report) -> Value {
+    let streams: Vec<Value> = report
+        .streams
+        .iter()
+        .map(|stream| {
+            json!({
+                "name": stream.name, "pages": stream.pages, "records": stream.records, "requests": stream.requests,
+                "retries": stream.retries, "bytes": stream.bytes, "loaded": stream.loaded,
+                "finished": stream.error.is_none() && !stream.unfinished, "error": stream.error.as_ref().map(inner),
+            })
+        })
+        .collect();
+    let tables: Vec<Value> = report
+        .tables
+        .iter()
+        .map(|table| json!({"name": table.name, "rows": table.rows, "write_disposition": disposition(table.write_disposition), "new": table.is_new}))
+        .collect();
+    let changes: Vec<Value> = report
+        .changes
+        .iter()
+        .map(|change| json!({"table": change.table, "new_column": change.column, "data_type": data_type(change.data_type)}))
+        .collect();
+    json!({
+        "version": VERSION,
+        "pipeline": report.pipeline,
+        "destination": report.destination,
+        "dataset": report.dataset,
+        "exit_code": report.exit_code(),
+        "load_ids": report.load_ids,
+        "streams": streams,
+        "tables": tables,
+        "schema_changes": changes,
+        "warnings": report.warnings,
+        "resumed": report.resumed,
+        "interrupted": report.interrupted,
+        "error": report.failure.as_ref().map(inner),
+        "seconds": report.duration.as_secs_f64(),
+    })
+}
+
+pub(super) fn error(error: &Error) -> Value {
+    json!({"version": VERSION, "exit_code": error.kind().exit_code(), "error": inner(error)})
+}
+
+fn inner(error: &Error) -> Value {
+    let context: serde_json::Map<String, Value> =
+        error.context().iter().map(|(key, value)| ((*key).to_owned(), Value::from(value.as_str()))).collect();
+    json!({
+        "kind": error.kind().code(),
+        "message": error.message(),
+        "context": context,
+        "causes": error.causes(),
+        "help": error.help(),
+        "diagnostics": error.diagnostics().iter().map(diagnostic).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn diagnostic(diagnostic: &Diagnostic) -> Value {
+    let place = diagnostic.place.as_ref().map(|place| {
+        let (line, column) = place.line_and_column();
+        json!({"file": place.file, "line": line, "column": column})
+    });
+    json!({
+        "severity": match diagnostic.severity { Severity::Error => "error", Severity::Warning => "warning" },
+        "code": diagnostic.code,
+        "at": diagnostic.at,
+        "message": diagnostic.message,
+        "help": diagnostic.help,
+        "place": place,
+    })
+}
+
+pub(super) fn disposition(disposition: WriteDisposition) -> &'static str {
+    match disposition {
+        WriteDisposition::Append => "append",
+        WriteDisposition::Replace => "replace",
+        WriteDisposition::Merge => "merge",
+        WriteDisposition::Skip => "skip",
+    }
+}

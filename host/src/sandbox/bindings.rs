@@ -1,0 +1,7 @@
+//! Generated from `wit/`: the host's side of the contract.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "connector",
+    exports: { default: async },
+});

@@ -1,0 +1,112 @@
+//! Compiled components on disk, so that a connector starts in a millisecond.
+//!
+//! A compiled file is native code. It is kept in a private folder, named by the digest of the component, the engine's
+//! version and its settings, and carries a MAC under a key of that folder; one that does not fit is compiled anew. Must
+//! never load a file from anywhere else.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, Mac as _};
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+
+const MAC_LENGTH: usize = 32;
+
+/// The component of `bytes`, from the cache or compiled. A cache that can't be used is no error: it is only slower.
+pub(super) fn compiled(engine: &wasmtime::Engine, bytes: &[u8], digest: &str) -> wasmtime::Result<Component> {
+    let Some(folder) = folder() else { return Component::new(engine, bytes) };
+    let file = folder.join(format!("{}.cwasm", key(engine, digest)));
+    if let Some(component) = load(engine, &folder, &file) {
+        return Ok(component);
+    }
+    let component = Component::new(engine, bytes)?;
+    if let Err(error) = store(&component, &folder, &file) {
+        tracing::debug!(%error, "the compiled component was not kept");
+    }
+    Ok(component)
+}
+
+fn key(engine: &wasmtime::Engine, digest: &str) -> String {
+    let mut hash = DigestHasher(Sha256::new());
+    std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hash);
+    hash.0.update(digest);
+    hash.0.update(env!("CARGO_PKG_VERSION"));
+    hex(&hash.0.finalize())
+}
+
+/// `$AIRLOCK_CACHE_DIR`, `$XDG_CACHE_HOME/airlock` or `~/.cache/airlock`; only if it is ours alone.
+#[expect(clippy::disallowed_methods, reason = "where a cache lies is the environment's to say")]
+fn folder() -> Option<PathBuf> {
+    let base = std::env::var_os("AIRLOCK_CACHE_DIR")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("XDG_CACHE_HOME").map(|base| PathBuf::from(base).join("airlock")))
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/airlock")))?;
+    let folder = base.join("compiled");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).ok()?;
+    let metadata = fs::symlink_metadata(&folder).ok()?;
+    let own = fs::metadata("/proc/self").map_or(metadata.uid(), |process| process.uid());
+    (metadata.is_dir() && metadata.mode() & 0o077 == 0 && metadata.uid() == own).then_some(folder)
+}
+
+fn load(engine: &wasmtime::Engine, folder: &Path, file: &Path) -> Option<Component> {
+    let content = fs::read(file).ok()?;
+    let (code, mac) = content.split_at_checked(content.len().checked_sub(MAC_LENGTH)?)?;
+    if authenticator(folder).ok()?.chain_update(code).verify_slice(mac).is_err() {
+        tracing::warn!(file = %file.display(), "a compiled component was changed by somebody else: compiled anew");
+        let _ = fs::remove_file(file);
+        return None;
+    }
+    // SAFETY: these bytes were written by `store` of this very version with these very settings (both are in the file's
+    // name), and the MAC over them, whose key only this user can read, was checked just now in this process's memory.
+    #[expect(unsafe_code, reason = "a compiled component is native code: see the safety comment")]
+    unsafe {
+        Component::deserialize(engine, code).ok()
+    }
+}
+
+fn store(component: &Component, folder: &Path, file: &Path) -> wasmtime::Result<()> {
+    let code = component.serialize()?;
+    let mac = authenticator(folder)?.chain_update(&code).finalize().into_bytes();
+    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
+    let mut output = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    output.write_all(&code)?;
+    output.write_all(&mac)?;
+    fs::rename(&temporary, file)?;
+    Ok(())
+}
+
+/// A MAC under the folder's key, which is made at its first use.
+fn authenticator(folder: &Path) -> std::io::Result<Hmac<Sha256>> {
+    let file = folder.join("key");
+    if !file.exists() {
+        let mut fresh = [0_u8; 32];
+        getrandom::fill(&mut fresh).map_err(std::io::Error::other)?;
+        let temporary = folder.join(format!("key.{}.tmp", std::process::id()));
+        let mut output = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        output.write_all(&fresh)?;
+        // Two first runs at once: the first key stays.
+        let _ = fs::hard_link(&temporary, &file);
+        fs::remove_file(&temporary)?;
+    }
+    Hmac::new_from_slice(&fs::read(&file)?).map_err(std::io::Error::other)
+}
+
+/// Lets wasmtime's hash of its version and settings flow into a digest.
+struct DigestHasher(Sha256);
+
+impl std::hash::Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

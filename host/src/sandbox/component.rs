@@ -1,0 +1,116 @@
+//! Loads a component and says what it is: its digest, what it imports, what it exports.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{HasSelf, Linker};
+
+use super::bindings::ConnectorPre;
+use super::imports::InstanceState;
+use super::{Engine, bindings, cache, printable};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The contract that this host speaks: `airlock:connector/source@0.1.x`.
+const CONTRACT: &str = "airlock:connector/source@";
+const CONTRACT_VERSION: (u64, u64) = (0, 1);
+/// A component larger than this takes minutes to compile.
+const LARGEST: u64 = 100 << 20;
+
+/// A loaded connector. Cheap to clone.
+#[derive(Clone)]
+pub struct Connector {
+    pub(super) engine: Engine,
+    pub(super) pre: ConnectorPre<InstanceState>,
+    surface: Arc<Surface>,
+}
+
+/// What can be said of a component without running it.
+#[derive(Debug, Clone)]
+pub struct Surface {
+    /// SHA-256 of the file, in hexadecimal.
+    pub digest: String,
+    pub bytes: usize,
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+}
+
+impl Connector {
+    /// Errors: no such file (`Usage`); not a component, not a connector, another version of the contract, an import that
+    /// no connector gets (`Connector`).
+    pub fn load(engine: &Engine, path: &Path) -> Result<Self> {
+        let about = |error: Error| error.with_context("connector", path.display().to_string());
+        let unreadable = |source: std::io::Error| {
+            about(Error::new(ErrorKind::Usage, "the connector can't be read").with_source(source))
+                .with_help("give the path of a .wasm file; `make build` leaves one at target/wasm32-wasip2/release/connector.wasm")
+        };
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        if metadata.len() > LARGEST {
+            return Err(about(Error::new(ErrorKind::LimitExceeded, format!("larger than {} MiB", LARGEST >> 20))));
+        }
+        Self::from_bytes(engine, &std::fs::read(path).map_err(unreadable)?).map_err(about)
+    }
+
+    pub fn from_bytes(engine: &Engine, bytes: &[u8]) -> Result<Self> {
+        check_kind(bytes)?;
+        let digest = cache::hex(&Sha256::digest(bytes));
+        let component = cache::compiled(&engine.wasmtime, bytes, &digest)
+            .map_err(|source| Error::new(ErrorKind::Connector, "the component can't be compiled").with_source(source.to_string()))?;
+        let types = component.component_type();
+        let name = |(name, _): (&str, ComponentItem)| name.to_owned();
+        let surface = Surface {
+            digest,
+            bytes: bytes.len(),
+            imports: types.imports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
+            exports: types.exports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
+        };
+        check_contract(&surface.exports)?;
+        let linker = linker(engine).map_err(|source| Error::new(ErrorKind::Internal, "the imports can't be linked").with_source(source.to_string()))?;
+        let pre = linker.instantiate_pre(&component).and_then(ConnectorPre::new).map_err(|source| {
+            Error::new(ErrorKind::Connector, "the component asks for something that no connector gets")
+                .with_source(printable(&format!("{source:#}")))
+                .with_help("a connector may import wasi:http/outgoing-handler, clocks, random, io, an empty wasi:cli, and airlock:connector/log")
+        })?;
+        Ok(Self { engine: engine.clone(), pre, surface: Arc::new(surface) })
+    }
+
+    pub fn surface(&self) -> &Surface {
+        &self.surface
+    }
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> {
+    let mut linker = Linker::new(&engine.wasmtime);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    bindings::airlock::connector::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+/// The first eight bytes of a binary tell a component from a core module (component model, binary format).
+fn check_kind(bytes: &[u8]) -> Result<()> {
+    let error = |message: &str| Error::new(ErrorKind::Connector, message);
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Err(error("a core WebAssembly module, not a component")
+            .with_help("build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`")),
+        Some([0, b'a', b's', b'm', ..]) => Err(error("a WebAssembly file of a version that is not known")),
+        _ => Err(error("not a WebAssembly file")),
+    }
+}
+
+fn check_contract(exports: &[String]) -> Result<()> {
+    let Some(version) = exports.iter().find_map(|export| export.strip_prefix(CONTRACT)) else {
+        return Err(Error::new(ErrorKind::Connector, "a component, but not a connector: it does not export airlock:connector/source")
+            .with_help(format!("it exports: {}", if exports.is_empty() { "nothing".to_owned() } else { printable(&exports.join(", ")) })));
+    };
+    let mut numbers = version.split('.').map(|number| number.parse::<u64>().ok());
+    let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());
+    if (major, minor) == (Some(CONTRACT_VERSION.0), Some(CONTRACT_VERSION.1)) {
+        return Ok(());
+    }
+    let (major, minor) = CONTRACT_VERSION;
+    Err(Error::new(ErrorKind::Connector, format!("built for version {} of the contract, and this host knows {major}.{minor}", printable(version)))
+        .with_help("use a host or a connector of a fitting version"))
+}

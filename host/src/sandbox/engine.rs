@@ -1,0 +1,68 @@
+//! The wasmtime engine: its settings, and the thread that makes guests yield.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use wasmtime::Config;
+
+use crate::config::settings::Limits;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Length of an epoch: how long a guest computes before others get their turn.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// Compiles and runs connectors. Cheap to clone; its ticking thread ends with the last one.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) limits: Arc<Limits>,
+    _ticker: Arc<Ticker>,
+}
+
+impl Engine {
+    pub fn new(limits: &Limits) -> Result<Self> {
+        let mut config = Config::new();
+        config
+            .wasm_component_model(true)
+            .epoch_interruption(true)
+            .max_wasm_stack(512 << 10)
+            .async_stack_size(2 << 20)
+            .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
+        let wasmtime = wasmtime::Engine::new(&config)
+            .map_err(|source| Error::new(ErrorKind::Internal, "the WebAssembly engine can't start").with_source(source.to_string()))?;
+        let ticker = Ticker::start(wasmtime.clone())
+            .map_err(|source| Error::new(ErrorKind::Internal, "the epoch thread can't start").with_source(source))?;
+        Ok(Self { wasmtime, limits: Arc::new(limits.clone()), _ticker: Arc::new(ticker) })
+    }
+
+    /// How many epochs a call may compute for.
+    pub(super) fn ticks(&self) -> u64 {
+        (self.limits.cpu_secs / TICK.as_secs_f64()).ceil().max(1.0) as u64
+    }
+}
+
+/// Counts epochs on a thread of its own: a timer of the async runtime would stand still while a guest computes.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        std::thread::Builder::new().name("epochs".to_owned()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self { stop })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

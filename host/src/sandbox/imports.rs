@@ -1,0 +1,223 @@
+//! What an instance is lent: an empty WASI, HTTP through the egress, and a log.
+//!
+//! Must never lend an environment variable, a file, a socket or the terminal.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+
+use super::bindings::airlock::connector::log;
+use super::limits::InstanceLimits;
+use super::{Engine, printable};
+use crate::egress::{self, Egress, Traffic};
+use crate::error::{Error, ErrorKind};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warning,
+}
+
+/// Takes what a connector says, already safe to show.
+pub type LogSink = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;
+
+/// How many messages of one instance are passed on.
+const LOG_LINES: u32 = 1000;
+const HANDLES: usize = 10_000;
+
+/// The state behind one instance.
+pub(super) struct InstanceState {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    pub(super) limits: InstanceLimits,
+    /// Epochs computed in this call.
+    pub(super) ticks: u64,
+    pub(super) gate: Gate,
+    log: LogSink,
+    log_lines: u32,
+    /// What a panicking guest says.
+    pub(super) stderr: MemoryOutputPipe,
+}
+
+/// The connector's side of the egress; it remembers the last failure, of which the connector learns only the kind.
+pub(super) struct Gate {
+    egress: Option<Arc<Egress>>,
+    traffic: Arc<Traffic>,
+    io: tokio::runtime::Handle,
+    request_bytes: usize,
+    last_error: Arc<Mutex<Option<Error>>>,
+}
+
+impl InstanceState {
+    /// Without an egress every request is denied. `io`: the runtime that waits for the network, so that a computing guest
+    /// does not hold it up.
+    pub(super) fn new(engine: &Engine, egress: Option<Arc<Egress>>, traffic: Arc<Traffic>, log: LogSink, io: tokio::runtime::Handle) -> Self {
+        let stderr = MemoryOutputPipe::new(4096);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(64 << 10);
+        Self {
+            wasi: WasiCtxBuilder::new().stderr(stderr.clone()).build(),
+            http,
+            table,
+            limits: InstanceLimits::new(engine.limits.memory_bytes),
+            ticks: 0,
+            gate: Gate { egress, traffic, io, request_bytes: engine.limits.request_bytes, last_error: Arc::default() },
+            log,
+            log_lines: 0,
+            stderr,
+        }
+    }
+}
+
+impl Gate {
+    pub(super) fn take_error(&self) -> Option<Error> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.egress.as_ref().map_or_else(|| text.to_owned(), |egress| egress.redact(text).into_owned())
+    }
+}
+
+impl WasiView for InstanceState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for InstanceState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.gate, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+impl log::Host for InstanceState {
+    fn write(&mut self, level: log::Level, message: String) {
+        self.log_lines = self.log_lines.saturating_add(1);
+        if self.log_lines > LOG_LINES {
+            return;
+        }
+        let level = match level {
+            log::Level::Debug => LogLevel::Debug,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Warning => LogLevel::Warning,
+        };
+        (self.log)(level, &printable(&self.gate.redact(&message)));
+        if self.log_lines == LOG_LINES {
+            (self.log)(LogLevel::Warning, &format!("{LOG_LINES} messages: the connector's further ones are dropped"));
+        }
+    }
+}
+
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>), wasmtime_wasi_http::Error>;
+
+impl WasiHttpHooks for Gate {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(|name| egress::forbidden_headers().contains(name))
+    }
+
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn default_scheme(&mut self) -> Option<http::uri::Scheme> {
+        None
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let (egress, traffic, io) = (self.egress.clone(), self.traffic.clone(), self.io.clone());
+        let (last_error, request_bytes) = (self.last_error.clone(), self.request_bytes);
+        Box::new(async move {
+            let outcome = match collected(request, request_bytes).await {
+                Ok(request) => {
+                    // Aborted with the guest's call: `AbortOnDrop` cancels what nobody waits for.
+                    let task = AbortOnDrop(io.spawn(async move {
+                        match egress {
+                            Some(egress) => egress.send(request, &traffic).await,
+                            None => Err(Error::new(ErrorKind::Denied, "the connector made a request where none is allowed")),
+                        }
+                    }));
+                    task.await.unwrap_or_else(|source| {
+                        Err(Error::new(ErrorKind::Internal, "a request was given up").with_source(source))
+                    })
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(answer) => {
+                    let mut response = http::Response::new(Full::new(answer.body).map_err(|never| match never {}).boxed_unsync());
+                    *response.status_mut() = answer.status;
+                    *response.headers_mut() = answer.headers;
+                    let done: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
+                    Ok((response, done))
+                }
+                Err(error) => {
+                    let code = code_for_guest(&error);
+                    *last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Err(code)
+                }
+            }
+        })
+    }
+}
+
+/// The request with its whole body: it may be sent more than once, and a denial must not come before the body is drained.
+async fn collected(request: http::Request<WasiBody>, limit: usize) -> Result<egress::Request, Error> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, limit).collect().await.map_err(|source| {
+        Error::new(ErrorKind::LimitExceeded, format!("a request's body is larger than {limit} bytes, or broke off"))
+            .with_source(source.to_string())
+            .with_help("raise host.limits.request_bytes")
+    })?;
+    let url = url::Url::parse(&parts.uri.to_string())
+        .map_err(|source| Error::new(ErrorKind::Denied, "the connector asked for something that is no URL").with_source(source))?;
+    Ok(egress::Request { method: parts.method, url, headers: parts.headers, body: body.to_bytes() })
+}
+
+fn code_for_guest(error: &Error) -> wasmtime_wasi_http::Error {
+    use wasmtime_wasi_http::Error as Code;
+    match error.kind() {
+        ErrorKind::Denied => Code::HttpRequestDenied,
+        ErrorKind::LimitExceeded => Code::HttpResponseBodySize(None),
+        ErrorKind::Unavailable => Code::DestinationUnavailable,
+        _ => Code::InternalError(None),
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The last words of a guest that panicked.
+pub(super) fn last_words(pipe: &MemoryOutputPipe) -> Option<String> {
+    let said: Bytes = pipe.contents();
+    let said = String::from_utf8_lossy(&said);
+    let said = said.trim();
+    (!said.is_empty()).then(|| printable(said))
+}

@@ -1,0 +1,37 @@
+//! The sandbox: a connector as a WebAssembly component, with memory, processor time and wall time limited, and no way
+//! out but the egress.
+//!
+//! `Connector` is a loaded component; an `Instance` is one running copy of it, which opens the configuration once and
+//! reads one partition after another. Must never link anything that reaches a disk, a socket or a variable.
+
+mod bindings;
+mod cache;
+mod component;
+mod engine;
+mod imports;
+mod instance;
+mod limits;
+
+pub use component::{Connector, Surface};
+pub use engine::Engine;
+pub use imports::{LogLevel, LogSink};
+pub use instance::{CredentialRequest, Description, GrantRequest, Instance, Page, PageRecords, Partition};
+
+/// A foreign text, made safe to show: one line, no control characters, not endless.
+pub(crate) fn printable(text: &str) -> String {
+    const LONGEST: usize = 4096;
+    let mut shown = String::new();
+    for c in text.chars() {
+        if shown.len() >= LONGEST {
+            shown.push('…');
+            break;
+        }
+        let invisible = c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        match c {
+            '\n' | '\r' | '\t' => shown.push(' '),
+            _ if invisible => shown.extend(c.escape_unicode()),
+            _ => shown.push(c),
+        }
+    }
+    shown
+}

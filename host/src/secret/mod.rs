@@ -1,0 +1,146 @@
+//! Secrets: where they come from, and the only type that holds one.
+//!
+//! Must never print a secret, write one to disk, or hand one to anything but `egress`. `SecretString` has no `Display`,
+//! shows `[REDACTED]` when debugged, and is zeroized when dropped.
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+pub use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::secret_places::{Extracted, references};
+use crate::config::{ConfigFile, mistake};
+use crate::error::{Error, ErrorKind, Result};
+pub use source::SecretSource;
+
+/// Where the secrets of a run come from.
+#[derive(Debug, Default)]
+pub struct SecretSources {
+    /// From `--secret NAME=SOURCE`.
+    named: BTreeMap<String, SecretSource>,
+    /// `secrets.toml` beside the configuration.
+    file: Option<PathBuf>,
+}
+
+impl SecretSources {
+    /// `flags` as typed: `NAME=SOURCE`. Errors (`Usage`): no `=`, or a source of a kind that is not known.
+    pub fn new(flags: &[String], config: &Path) -> Result<Self> {
+        let mut named = BTreeMap::new();
+        for flag in flags {
+            let Some((name, source)) = flag.split_once('=') else {
+                // The text may be the secret itself: it is not repeated.
+                return Err(Error::new(ErrorKind::Usage, "a --secret without `=`")
+                    .with_help("write --secret NAME=env:VARIABLE (or file:PATH, cmd:COMMAND, keyring:SERVICE/USER)"));
+            };
+            named.insert(name.to_owned(), SecretSource::parse(name, source)?);
+        }
+        let file = config.with_file_name("secrets.toml");
+        Ok(Self { named, file: Some(file) })
+    }
+
+    /// Every secret that the configuration names, and those typed into it.
+    ///
+    /// Errors: every one that is missing at once, each at its place in the configuration and with every place that was
+    /// looked in (`Config`).
+    pub fn collect(&self, extracted: Extracted, config: &ConfigFile) -> Result<Secrets> {
+        let mut values = extracted.typed;
+        let in_file = self.read_file()?;
+        let mut mistakes = Vec::new();
+        for (name, pointers) in &extracted.named {
+            match self.find(name, &in_file)? {
+                Some(secret) => {
+                    values.insert(name.clone(), secret);
+                }
+                None => mistakes.push(self.missing(name, pointers)),
+            }
+        }
+        if mistakes.is_empty() { Ok(Secrets { values }) } else { Err(Error::from_diagnostics(config.locate(mistakes))) }
+    }
+
+    fn find(&self, name: &str, in_file: &BTreeMap<String, SecretString>) -> Result<Option<SecretString>> {
+        if let Some(source) = self.named.get(name) {
+            return source.read(name).map(Some);
+        }
+        Ok(SecretSource::default_variable(name).or_else(|| in_file.get(name).cloned()))
+    }
+
+    fn missing(&self, name: &str, pointers: &[String]) -> crate::diagnostic::Diagnostic {
+        let at = pointers.first().cloned().unwrap_or_default();
+        let mut diagnostic = mistake("missing-secret", at, format!("the secret `{name}` is not given"));
+        let mut places = vec![
+            format!("--secret {name}=… (not given)"),
+            format!("the environment variable {} (not set)", source::variable_name(name)),
+        ];
+        if let Some(file) = &self.file {
+            let state = if file.exists() { "no such key" } else { "no such file" };
+            places.push(format!("`{name}` in {} ({state})", file.display()));
+        }
+        diagnostic.label = Some("named here".to_owned());
+        diagnostic.help = Some(format!(
+            "looked in: {}\ngive it, for example, with --secret {name}=env:{}",
+            places.join("; "),
+            name.rsplit('.').next().unwrap_or(name).to_ascii_uppercase(),
+        ));
+        diagnostic
+    }
+
+    fn read_file(&self) -> Result<BTreeMap<String, SecretString>> {
+        let mut secrets = BTreeMap::new();
+        let Some(file) = self.file.as_ref().filter(|file| file.exists()) else { return Ok(secrets) };
+        let error = |message: String| Error::new(ErrorKind::Config, message).with_context("file", file.display().to_string());
+        let text = std::fs::read_to_string(file).map_err(|source| error("the secrets can't be read".to_owned()).with_source(source))?;
+        // The parser's own message quotes the line, which holds a secret: only the place is said.
+        let table: toml::Table = toml::from_str(&text).map_err(|mistake| {
+            let line = mistake.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            error(format!("the secrets are no TOML: line {line}"))
+        })?;
+        flatten(&table, "", &mut secrets);
+        Ok(secrets)
+    }
+}
+
+/// `[a] b = "x"` is the secret `a.b`; a table `secrets` at the top adds nothing to the name.
+fn flatten(table: &toml::Table, prefix: &str, secrets: &mut BTreeMap<String, SecretString>) {
+    for (key, value) in table {
+        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(inner) if prefix.is_empty() && key == "secrets" => flatten(inner, "", secrets),
+            toml::Value::Table(inner) => flatten(inner, &name, secrets),
+            toml::Value::String(text) => {
+                secrets.insert(name, SecretString::from(text.clone()));
+            }
+            other => {
+                secrets.insert(name, SecretString::from(other.to_string()));
+            }
+        }
+    }
+}
+
+/// The secrets of a run, by name.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    values: BTreeMap<String, SecretString>,
+}
+
+impl Secrets {
+    /// Fills the references in a text that a connector handed back.
+    ///
+    /// Errors (`Denied`): it names a secret that the configuration does not name.
+    pub fn fill(&self, reference: &str) -> Result<SecretString> {
+        let mut filled = reference.to_owned();
+        let names: BTreeSet<_> = references(reference).map(str::to_owned).collect();
+        for name in names {
+            let secret = self.values.get(&name).ok_or_else(|| {
+                Error::new(ErrorKind::Denied, format!("the connector asked for the secret `{name}`, which the configuration does not name"))
+            })?;
+            filled = filled.replace(&format!("${{secrets.{name}}}"), secret.expose_secret());
+        }
+        Ok(SecretString::from(filled))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &SecretString)> {
+        self.values.iter().map(|(name, secret)| (name.as_str(), secret))
+    }
+}

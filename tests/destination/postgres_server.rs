@@ -1,0 +1,66 @@
+//! A PostgreSQL server of the tests' own, from the machine's package, in a folder that goes with it.
+//!
+//! Must never touch a server that someone else started.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+pub(crate) struct PostgresServer {
+    folder: TempDir,
+    programs: PathBuf,
+    port: u16,
+}
+
+impl PostgresServer {
+    /// None where PostgreSQL is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let programs = fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|version| version.path().join("bin"));
+        let programs = programs.filter(|programs| programs.join("initdb").exists()).max()?;
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Self { folder, programs, port };
+        let data = server.data();
+        server.run("initdb", &["-D", &data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"]);
+        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off");
+        let log = server.folder.path().join("log").display().to_string();
+        server.run("pg_ctl", &["-D", &data, "-o", &options, "-l", &log, "-w", "start"]);
+        Some(server)
+    }
+
+    /// Of a database that need not exist yet.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    /// PostgreSQL refuses to run as root, so then it runs as the user that its package made.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let program = self.programs.join(program);
+        let is_root = fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0);
+        let mut command = if is_root { as_postgres(&program) } else { Command::new(&program) };
+        let command = command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let status = command.stderr(Stdio::null()).status().unwrap();
+        assert!(status.success(), "{} failed", program.display());
+    }
+}
+
+fn as_postgres(program: &Path) -> Command {
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program);
+    command
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
+    }
+}

@@ -1,0 +1,12 @@
+//! The one test binary of the host. What is here goes through the binary and sees what a user sees; only the suite for
+//! destinations calls the library.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod conformance;
+mod crash;
+mod destination;
+mod examples;
+mod layers;
+mod readme;
+mod screens;
+mod support;
