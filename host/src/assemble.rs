@@ -193,10 +193,13 @@ impl Assembler {
         self.unmarked.remove(&(stream.to_owned(), partition.to_owned()));
         let pending = &mut self.progress(stream).pending;
         let Some(at) = pending.iter().position(|pending| pending.id == partition) else { return Ok(()) };
-        let reached = pending.remove(at).checkpoint.filter(|checkpoint| !matches!(checkpoint.as_str(), "" | "{}" | "null"));
+        let reached =
+            pending.remove(at).checkpoint.filter(|checkpoint| !matches!(checkpoint.as_str(), "" | "{}" | "null"));
         let Some(reached) = reached else { return Ok(()) };
         let known = self.state.streams.entry(stream.to_owned()).or_default();
-        if known.combined.is_none() && (known.partitions.len() < PARTITION_STATES || known.partitions.contains_key(partition)) {
+        if known.combined.is_none()
+            && (known.partitions.len() < PARTITION_STATES || known.partitions.contains_key(partition))
+        {
             known.partitions.insert(partition.to_owned(), reached);
             return Ok(());
         }

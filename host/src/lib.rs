@@ -11,20 +11,20 @@ pub mod pipeline;
 pub mod report;
 
 pub mod assemble;
+pub mod destination;
 pub mod extract;
 pub mod normalize;
 pub mod package;
-pub mod destination;
 
-pub mod sandbox;
 pub mod egress;
+pub mod sandbox;
 pub mod secret;
 
 pub mod config;
+pub mod failpoint;
+pub mod lock;
 pub mod schema;
 pub mod state;
-pub mod lock;
-pub mod failpoint;
 
 pub mod diagnostic;
 pub mod error;

@@ -22,12 +22,15 @@ impl RunLock {
     pub fn acquire(pipeline: &str, destination: &str) -> Result<Self> {
         let path = folder().join(format!("{pipeline}-{}.lock", digest(destination)));
         let unusable = |source: std::io::Error| {
-            Error::new(ErrorKind::Internal, "the run's lock file can't be used").with_context("file", path.display().to_string()).with_source(source)
+            Error::new(ErrorKind::Internal, "the run's lock file can't be used")
+                .with_context("file", path.display().to_string())
+                .with_source(source)
         };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(unusable)?;
         }
-        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {
                 let since = jiff::Timestamp::now().as_second();
@@ -40,8 +43,11 @@ impl RunLock {
                 let _ = file.read_to_string(&mut holder);
                 let (process, since) = holder.split_once(' ').unwrap_or(("?", ""));
                 let age = since.parse::<i64>().map_or(0, |since| jiff::Timestamp::now().as_second() - since);
-                Err(Error::new(ErrorKind::Busy, format!("another run of the pipeline `{pipeline}` is under way: process {process}, for {age} s"))
-                    .with_help("wait for it, or stop it; or give this one another --pipeline name"))
+                Err(Error::new(
+                    ErrorKind::Busy,
+                    format!("another run of the pipeline `{pipeline}` is under way: process {process}, for {age} s"),
+                )
+                .with_help("wait for it, or stop it; or give this one another --pipeline name"))
             }
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }

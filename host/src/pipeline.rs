@@ -58,7 +58,12 @@ impl Runtimes {
         let failed = |source: std::io::Error| Error::new(ErrorKind::Internal, "no runtime").with_source(source);
         let cores = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         Ok(Self {
-            guests: Builder::new_multi_thread().worker_threads(cores).thread_name("guests").enable_all().build().map_err(failed)?,
+            guests: Builder::new_multi_thread()
+                .worker_threads(cores)
+                .thread_name("guests")
+                .enable_all()
+                .build()
+                .map_err(failed)?,
             io: Builder::new_multi_thread().worker_threads(2).thread_name("io").enable_all().build().map_err(failed)?,
         })
     }
@@ -114,7 +119,14 @@ impl Pipeline {
         let (control, activity) = (extraction.control(), extraction.activity.clone());
         let combine = combiner(&self.source, runtimes);
         let assembler = Assembler::new(
-            &self.name, &self.fingerprint, &self.streams, normalizer, stored.state, control.clone(), activity.clone(), combine,
+            &self.name,
+            &self.fingerprint,
+            &self.streams,
+            normalizer,
+            stored.state,
+            control.clone(),
+            activity.clone(),
+            combine,
         );
         begun(UnderWay { control: control.clone(), activity: activity.clone() });
 
@@ -153,7 +165,12 @@ impl Pipeline {
 }
 
 /// Events → packages, until there are no more. An error here is one of the host's own.
-fn assemble(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, packages: &SyncSender<LoadPackage>, control: &Control) -> (Outcome, Option<Error>) {
+fn assemble(
+    mut assembler: Assembler,
+    mut events: mpsc::Receiver<Event>,
+    packages: &SyncSender<LoadPackage>,
+    control: &Control,
+) -> (Outcome, Option<Error>) {
     let mut failure = None;
     while let Some(event) = events.blocking_recv() {
         if failure.is_some() {
@@ -187,7 +204,11 @@ fn assemble(mut assembler: Assembler, mut events: mpsc::Receiver<Event>, package
 type Receipts = Vec<(String, LoadReceipt)>;
 
 /// Loads packages in order. After a failure nothing more is loaded, for a later package stands on the earlier ones.
-fn load(destination: &mut dyn Destination, packages: &Receiver<LoadPackage>, control: &Control) -> (Receipts, Option<Error>) {
+fn load(
+    destination: &mut dyn Destination,
+    packages: &Receiver<LoadPackage>,
+    control: &Control,
+) -> (Receipts, Option<Error>) {
     let mut receipts = Vec::new();
     for package in packages {
         let mut attempt = 0;

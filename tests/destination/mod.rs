@@ -2,6 +2,9 @@
 //!
 //! Must never test through the command line: that is the conformance cases' part.
 
+use airlock_host::destination;
+use airlock_host::error::ErrorKind;
+
 mod packages;
 mod postgres_server;
 mod stores;
@@ -29,5 +32,26 @@ fn postgres() {
 fn files() {
     for format in ["jsonl", "csv", "parquet"] {
         suite::run(|| stores::FilesStore::new(format));
+    }
+}
+
+/// What stands in the way of opening a destination is said by its kind.
+#[test]
+fn a_destination_that_cannot_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "not a database, but long enough to be read as the header of one\n".repeat(200)).unwrap();
+    let file = text.display();
+    let cases = [
+        (format!("duckdb:{file}"), ErrorKind::Destination, "is not a DuckDB file"),
+        (format!("sqlite:{file}"), ErrorKind::Destination, "not an SQLite file"),
+        (format!("duckdb:{file}/below/pm.duckdb"), ErrorKind::Destination, "can't make the folder"),
+        (format!("parquet:{file}"), ErrorKind::Destination, "the folder can't be used"),
+        ("postgres://127.0.0.1:1/pm".to_owned(), ErrorKind::Unavailable, "PostgreSQL can't be reached"),
+        ("postgres://host:port:name".to_owned(), ErrorKind::Usage, "not a PostgreSQL URL"),
+    ];
+    for (url, kind, message) in cases {
+        let error = destination::open(&url, "pm", "pm").err().unwrap();
+        assert!(error.kind() == kind && error.message().contains(message), "{url}: {:?} {error}", error.kind());
     }
 }

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use airlock_host::package::{LoadPackage, Replacement, TableBatch};
-use airlock_host::schema::{
-    Column, DataType, MergeStrategy, Schema, Scd2, SortOrder, TableSchema, WriteDisposition,
-};
+use airlock_host::schema::{Column, DataType, MergeStrategy, Scd2, Schema, SortOrder, TableSchema, WriteDisposition};
 use airlock_host::state::{State, StreamState};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema as ArrowSchema, TimeUnit};
 use arrow::json::ReaderBuilder;
@@ -59,7 +57,7 @@ pub(crate) fn table(name: &str, parent: Option<&str>, columns: &[&str]) -> Table
         parent: parent.map(str::to_owned),
         write_disposition: WriteDisposition::Append,
         merge_strategy: MergeStrategy::DeleteInsert,
-        columns: columns.iter().map(|text| (column(text).name.clone(), column(text))).collect(),
+        columns: columns.iter().map(|text| column(text)).map(|column| (column.name.clone(), column)).collect(),
     }
 }
 

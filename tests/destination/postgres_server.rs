@@ -2,10 +2,11 @@
 //!
 //! Must never touch a server that someone else started.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -45,18 +46,20 @@ impl PostgresServer {
     /// PostgreSQL refuses to run as root, so then it runs as the user that its package made.
     fn run(&self, program: &str, arguments: &[&str]) {
         let program = self.programs.join(program);
-        let is_root = fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0);
-        let mut command = if is_root { as_postgres(&program) } else { Command::new(&program) };
-        let command = command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
-        let status = command.stderr(Stdio::null()).status().unwrap();
+        let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+        let mut command = if is_root { start("runuser") } else { start(&program) };
+        if is_root {
+            command.args(["-u", "postgres", "--"]).arg(&program);
+        }
+        let command = command.args(arguments).current_dir(self.folder.path());
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         assert!(status.success(), "{} failed", program.display());
     }
 }
 
-fn as_postgres(program: &Path) -> Command {
-    let mut command = Command::new("runuser");
-    command.args(["-u", "postgres", "--"]).arg(program);
-    command
+#[expect(clippy::disallowed_methods, reason = "a test's own server")]
+fn start(program: impl AsRef<OsStr>) -> Command {
+    Command::new(program)
 }
 
 impl Drop for PostgresServer {

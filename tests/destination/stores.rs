@@ -60,7 +60,8 @@ impl Store for DuckDbStore {
             .collect();
         let query = format!("SELECT {} FROM {}.{}", select?.join(", "), quoted(DATASET), quoted(table));
         let mut statement = connection.prepare(&query).unwrap();
-        let rows = statement.query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<_>, _>>());
+        let rows = statement
+            .query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<_>, _>>());
         Some(rows.unwrap().map(|row| texts(row.unwrap())).collect())
     }
 }
@@ -100,7 +101,8 @@ impl Store for SqliteStore {
             .collect();
         let query = format!("SELECT {} FROM {}", select?.join(", "), quoted(table));
         let mut statement = connection.prepare(&query).unwrap();
-        let rows = statement.query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<_>, _>>());
+        let rows = statement
+            .query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<_>, _>>());
         Some(rows.unwrap().map(|row| texts(row.unwrap())).collect())
     }
 }
@@ -174,7 +176,9 @@ impl Store for FilesStore {
         let connection = duckdb::Connection::open_in_memory().unwrap();
         let read = match self.format {
             "parquet" => format!("read_parquet('{files}', union_by_name = true)"),
-            "csv" => format!("read_csv('{files}', union_by_name = true, all_varchar = true, allow_quoted_nulls = false)"),
+            "csv" => {
+                format!("read_csv('{files}', union_by_name = true, all_varchar = true, allow_quoted_nulls = false)")
+            }
             // Columns are named, for a table in which no row has a value there.
             _ => {
                 let types = columns.iter().map(|column| format!("'{}': 'VARCHAR'", column.replace('\'', "''")));
@@ -192,7 +196,8 @@ impl Store for FilesStore {
         };
         let query = format!("SELECT {} FROM {read}", columns.iter().map(text).collect::<Vec<_>>().join(", "));
         let mut statement = connection.prepare(&query).unwrap();
-        let rows = statement.query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<_>, _>>());
+        let rows = statement
+            .query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<_>, _>>());
         Some(rows.unwrap().map(|row| texts(row.unwrap())).collect())
     }
 }

@@ -9,9 +9,7 @@ use airlock_host::error::ErrorKind;
 use airlock_host::schema::{MergeStrategy, Scd2, WriteDisposition};
 use serde_json::json;
 
-use super::packages::{
-    Disposition, PIPELINE, Package, kids_table, load_id, table, v_table, versioned,
-};
+use super::packages::{Disposition, PIPELINE, Package, kids_table, load_id, table, v_table, versioned};
 
 /// A place for a dataset, empty at first.
 pub(crate) trait Store {
@@ -197,9 +195,10 @@ fn state_and_schema_come_back(store: &dyn Store) {
 fn two_pipelines(store: &dyn Store) {
     let disposition = Disposition::of(WriteDisposition::Append);
     let mine = versioned(1, &disposition, V1);
-    let mut theirs = Package::new(1).rows(&table("w", None, &["id:bigint", "_dlt_load_id", "_dlt_id"]), &[
-        json!({"id": 1, "_dlt_load_id": load_id(1), "_dlt_id": "w1"}),
-    ]);
+    let mut theirs = Package::new(1).rows(
+        &table("w", None, &["id:bigint", "_dlt_load_id", "_dlt_id"]),
+        &[json!({"id": 1, "_dlt_load_id": load_id(1), "_dlt_id": "w1"})],
+    );
     theirs.0.pipeline = "other".to_owned();
     load(store, &mine);
     load(store, &theirs);
@@ -221,8 +220,18 @@ fn columns_come_and_go(store: &dyn Store) {
 
 fn every_type(store: &dyn Store) {
     let columns = [
-        "text", "double:double", "bool:bool", "timestamp:timestamp", "bigint:bigint", "binary:binary", "json:json",
-        "decimal:decimal", "wei:wei", "date:date", "time:time", "_dlt_id",
+        "text",
+        "double:double",
+        "bool:bool",
+        "timestamp:timestamp",
+        "bigint:bigint",
+        "binary:binary",
+        "json:json",
+        "decimal:decimal",
+        "wei:wei",
+        "date:date",
+        "time:time",
+        "_dlt_id",
     ];
     let schema = table("types", None, &columns);
     let row = json!({
@@ -325,7 +334,10 @@ fn merge_key(store: &dyn Store) {
     let merge = Disposition::merge(MergeStrategy::DeleteInsert);
     let schema = merge.apply(table("t", None, &["day:text:mk", "id:bigint:pk", "_dlt_id"]));
     let row = |day: &str, id: i64, load: i64| json!({"day": day, "id": id, "_dlt_id": format!("{day}{id}{load}")});
-    load(store, &Package::new(1).rows(&schema, &[row("mon", 1, 1), row("mon", 2, 1), row("tue", 3, 1), row("tue", 4, 1)]));
+    load(
+        store,
+        &Package::new(1).rows(&schema, &[row("mon", 1, 1), row("mon", 2, 1), row("tue", 3, 1), row("tue", 4, 1)]),
+    );
     // All of Monday goes, and row 3 by its primary key.
     load(store, &Package::new(2).rows(&schema, &[row("mon", 5, 2), row("wed", 3, 2)]));
     assert_eq!(rows(store, "t", &["day", "id"]), ["mon|5", "tue|4", "wed|3"]);
@@ -347,14 +359,17 @@ fn dedup_sort(store: &dyn Store) {
 fn hard_delete(store: &dyn Store) {
     for (number, strategy) in [MergeStrategy::DeleteInsert, MergeStrategy::Upsert].into_iter().enumerate() {
         let merge = Disposition::merge(strategy);
-        let schema = merge.apply(table("t", None, &["id:bigint:pk", "gone:bool:deleted", "went:timestamp:deleted", "_dlt_id"]));
+        let schema =
+            merge.apply(table("t", None, &["id:bigint:pk", "gone:bool:deleted", "went:timestamp:deleted", "_dlt_id"]));
         let replace = Disposition::of(WriteDisposition::Replace);
         let number = u32::try_from(number * 10).unwrap();
-        let row = |id: i64, gone: Option<bool>, went: Option<&str>| {
-            json!({"id": id, "gone": gone, "went": went, "_dlt_id": format!("{id}")})
-        };
+        let row = |id: i64, gone: Option<bool>, went: Option<&str>| json!({"id": id, "gone": gone, "went": went, "_dlt_id": format!("{id}")});
         load(store, &Package::new(number + 1).table(&replace.apply(schema.clone())).replaces("t", true, true));
-        load(store, &Package::new(number + 2).rows(&schema, &[row(1, None, None), row(2, Some(false), None), row(3, None, None)]));
+        load(
+            store,
+            &Package::new(number + 2)
+                .rows(&schema, &[row(1, None, None), row(2, Some(false), None), row(3, None, None)]),
+        );
         assert_eq!(rows(store, "t", &["id"]), ["1", "2", "3"]);
         let gone = [row(1, Some(true), None), row(3, None, Some("2024-01-01T00:00:00Z")), row(4, Some(true), None)];
         load(store, &Package::new(number + 3).rows(&schema, &gone));
@@ -365,10 +380,12 @@ fn hard_delete(store: &dyn Store) {
 fn grandchildren(store: &dyn Store) {
     for (number, strategy) in [MergeStrategy::DeleteInsert, MergeStrategy::Upsert].into_iter().enumerate() {
         let merge = Disposition::merge(strategy);
-        let toys = merge.apply(table("v__kids__toys", Some("v__kids"), &["t", "_dlt_parent_id", "_dlt_list_idx:bigint", "_dlt_id"]));
-        let toy = |parent: &str, name: &str| {
-            json!({"t": name, "_dlt_parent_id": parent, "_dlt_list_idx": 0, "_dlt_id": format!("{parent}/{name}")})
-        };
+        let toys = merge.apply(table(
+            "v__kids__toys",
+            Some("v__kids"),
+            &["t", "_dlt_parent_id", "_dlt_list_idx:bigint", "_dlt_id"],
+        ));
+        let toy = |parent: &str, name: &str| json!({"t": name, "_dlt_parent_id": parent, "_dlt_list_idx": 0, "_dlt_id": format!("{parent}/{name}")});
         let number = u32::try_from(number * 10).unwrap();
         let mut clear = versioned(number + 1, &Disposition::of(WriteDisposition::Replace), &[]);
         clear = clear.table(&Disposition::of(WriteDisposition::Replace).apply(toys.clone()));
@@ -398,11 +415,10 @@ fn scd2_over_several_packages(store: &dyn Store) {
     load(store, &package(3, &[(1, "a", &[1])], true, false));
     load(store, &package(4, &[(2, "b2", &[])], false, true));
     let retired = "1795345604500000";
-    assert_eq!(rows(store, "v", &["id", "name", "_dlt_valid_to"]), [
-        "1|a|null".to_owned(),
-        "2|b2|null".to_owned(),
-        format!("2|b|{retired}"),
-    ]);
+    assert_eq!(
+        rows(store, "v", &["id", "name", "_dlt_valid_to"]),
+        ["1|a|null".to_owned(), "2|b2|null".to_owned(), format!("2|b|{retired}"),]
+    );
     assert_eq!(kids(store), ["1"]);
     // What is absent is retired, and may come back.
     load(store, &versioned(5, &disposition, &[(1, "a", &[1])]));

@@ -58,14 +58,19 @@ impl Inspect {
         printer.document("\nImports");
         let width = surface.imports.iter().map(String::len).max().unwrap_or(0);
         for import in &surface.imports {
-            let meaning = MEANINGS.iter().find(|(start, _)| import.starts_with(start)).map_or("not known", |(_, meaning)| meaning);
+            let meaning = MEANINGS
+                .iter()
+                .find(|(start, _)| import.starts_with(start))
+                .map_or("not known", |(_, meaning)| meaning);
             printer.document(&format!("  {import:<width$}  {meaning}"));
         }
         printer.document("\nExports");
         for export in &surface.exports {
             printer.document(&format!("  {export}"));
         }
-        printer.document("\nWhich origins and credentials it asks for depends on the configuration: host check shows them.");
+        printer.document(
+            "\nWhich origins and credentials it asks for depends on the configuration: host check shows them.",
+        );
         Ok(0)
     }
 }

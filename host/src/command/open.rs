@@ -13,43 +13,42 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::extract::Source;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
-use crate::sandbox::{Connector, Description, Engine, GrantRequest, Instance, LogLevel, LogSink};
+use crate::sandbox::{Connector, Engine, GrantRequest, Instance, LogLevel, LogSink};
 use crate::schema::StreamSpec;
 use crate::secret::{SecretSources, Secrets};
 
 /// Which connector, with which configuration, secrets and grants.
 #[derive(Debug, Args)]
-pub struct ConnectionArguments {
+pub(super) struct ConnectionArguments {
     /// The connector: a WebAssembly component
     #[arg(value_name = "CONNECTOR.wasm")]
-    pub connector: PathBuf,
+    pub(super) connector: PathBuf,
     /// The configuration: YAML, JSON or TOML
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub(super) config: PathBuf,
     /// Where a secret comes from: env:VARIABLE, file:PATH, cmd:COMMAND or keyring:SERVICE/USER
     #[arg(long = "secret", value_name = "NAME=SOURCE")]
-    pub secrets: Vec<String>,
+    pub(super) secrets: Vec<String>,
     /// A further origin that the connector may reach, as in https://api.example.com
     #[arg(long = "allow", value_name = "ORIGIN")]
-    pub allow: Vec<String>,
+    pub(super) allow: Vec<String>,
 }
 
 /// An opened connection.
-pub struct Connection {
-    pub file: ConfigFile,
-    pub settings: Settings,
-    pub description: Description,
-    pub source: Source,
-    pub streams: Vec<StreamSpec>,
-    pub grants: Vec<GrantRequest>,
+pub(super) struct Connection {
+    pub(super) file: ConfigFile,
+    pub(super) settings: Settings,
+    pub(super) source: Source,
+    pub(super) streams: Vec<StreamSpec>,
+    pub(super) grants: Vec<GrantRequest>,
     /// Digest of the connector and of what it was configured with.
-    pub fingerprint: String,
-    pub warnings: Arc<Mutex<Vec<String>>>,
+    pub(super) fingerprint: String,
+    pub(super) warnings: Arc<Mutex<Vec<String>>>,
 }
 
 impl ConnectionArguments {
     /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
-    pub fn open(&self, runtimes: &Runtimes) -> Result<Connection> {
+    pub(super) fn open(&self, runtimes: &Runtimes) -> Result<Connection> {
         let file = ConfigFile::load(&self.config)?;
         let settings = file.settings.clone();
         let sources = SecretSources::new(&self.secrets, &self.config)?;
@@ -59,7 +58,8 @@ impl ConnectionArguments {
         let log = log_sink(warnings.clone());
         let io = runtimes.io.handle().clone();
 
-        let described = async { Instance::new(&connector, None, Arc::default(), log.clone(), io.clone()).await?.describe().await };
+        let described =
+            async { Instance::new(&connector, None, Arc::default(), log.clone(), io.clone()).await?.describe().await };
         let description = runtimes.guests.block_on(described).map_err(|error| self.about(error))?;
         let extracted = secret_places::extract(&file.value, &description.config_schema);
         let config = extracted.config.to_string();
@@ -86,7 +86,6 @@ impl ConnectionArguments {
         Ok(Connection {
             file,
             settings,
-            description,
             source: Source { connector, config, egress: Arc::new(egress), log, io },
             streams,
             grants: requests,
@@ -96,12 +95,21 @@ impl ConnectionArguments {
     }
 
     fn about(&self, error: Error) -> Error {
-        if error.kind() == ErrorKind::Config { error } else { error.with_context("connector", self.connector.display().to_string()) }
+        if error.kind() == ErrorKind::Config {
+            error
+        } else {
+            error.with_context("connector", self.connector.display().to_string())
+        }
     }
 }
 
 /// Puts the operator's grants and the connector's asks together; refuses what is asked for and not granted.
-fn granted(origins: std::collections::BTreeSet<String>, allow: &[String], requests: &[GrantRequest], secrets: &Secrets) -> Result<Grants> {
+fn granted(
+    origins: std::collections::BTreeSet<String>,
+    allow: &[String],
+    requests: &[GrantRequest],
+    secrets: &Secrets,
+) -> Result<Grants> {
     let mut grants = Grants::new(origins, allow)?;
     for request in requests {
         let credentials = request
@@ -116,7 +124,11 @@ fn granted(origins: std::collections::BTreeSet<String>, allow: &[String], reques
 
 /// Gives diagnostics of a connector their places in the file.
 fn located(error: Error, file: &ConfigFile) -> Error {
-    if error.diagnostics().is_empty() { error } else { Error::from_diagnostics(file.locate(error.diagnostics().to_vec())) }
+    if error.diagnostics().is_empty() {
+        error
+    } else {
+        Error::from_diagnostics(file.locate(error.diagnostics().to_vec()))
+    }
 }
 
 fn log_sink(warnings: Arc<Mutex<Vec<String>>>) -> LogSink {
@@ -139,12 +151,12 @@ fn fingerprint(connector: &str, config: &str) -> String {
 
 impl Connection {
     /// An instance of the connector with the configuration opened.
-    pub fn instance(&self, runtimes: &Runtimes) -> Result<Instance> {
+    pub(super) fn instance(&self, runtimes: &Runtimes) -> Result<Instance> {
         runtimes.guests.block_on(self.source.instance(Arc::default()))
     }
 
     /// Shows what was said while opening.
-    pub fn tell_warnings(&self, printer: &Printer) {
+    pub(super) fn tell_warnings(&self, printer: &Printer) {
         for warning in self.warnings.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             printer.warning(&warning);
         }

@@ -12,7 +12,9 @@ use crate::schema::{StreamSpec, WriteDisposition};
 
 /// Read from an API and load into a destination
 #[derive(Debug, Args)]
-#[command(after_help = "Example: host run connector.wasm --config pm.yaml --secret api_key=env:PM_API_KEY --to duckdb:pm.duckdb")]
+#[command(
+    after_help = "Example: host run connector.wasm --config pm.yaml --secret api_key=env:PM_API_KEY --to duckdb:pm.duckdb"
+)]
 pub struct Run {
     #[command(flatten)]
     connection: ConnectionArguments,
@@ -47,16 +49,22 @@ impl Run {
         let dataset = self.dataset.clone().unwrap_or_else(|| name.clone());
         let to = self.to.clone().unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
         if to == "-" && printer.json {
-            return Err(Error::new(ErrorKind::Usage, "--json and --to - both want stdout").with_help("leave one of them out"));
+            return Err(
+                Error::new(ErrorKind::Usage, "--json and --to - both want stdout").with_help("leave one of them out")
+            );
         }
         let streams = selected(&connection.streams, &self.select)?;
-        let _lock = RunLock::acquire(&name, &to)?;
+        let _lock = RunLock::acquire(&name, &destination::identity(&to, &dataset))?;
         let destination = destination::open(&to, &dataset, &name)?;
-        let merging = streams.iter().find(|stream| stream.write_disposition == WriteDisposition::Merge && stream.selected);
+        let merging =
+            streams.iter().find(|stream| stream.write_disposition == WriteDisposition::Merge && stream.selected);
         if let Some(stream) = merging.filter(|_| !destination.capabilities().merge) {
             let name = destination.capabilities().name;
-            return Err(Error::new(ErrorKind::Config, format!("stream `{}` is to be merged, which {name} can't", stream.name))
-                .with_help("use a database as destination, or write_disposition append or replace"));
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("stream `{}` is to be merged, which {name} can't", stream.name),
+            )
+            .with_help("use a database as destination, or write_disposition append or replace"));
         }
         let pipeline = pipeline(connection, streams, name, dataset, &to, destination, &self);
         let mut progress = None;

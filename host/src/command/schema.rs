@@ -24,7 +24,9 @@ impl Schema {
         let runtimes = Runtimes::new()?;
         let connector = Connector::load(&Engine::new(&Limits::default())?, &self.connector)?;
         let io = runtimes.io.handle().clone();
-        let described = async { Instance::new(&connector, None, Arc::default(), Arc::new(|_, _: &str| {}), io).await?.describe().await };
+        let described = async {
+            Instance::new(&connector, None, Arc::default(), Arc::new(|_, _: &str| {}), io).await?.describe().await
+        };
         let description = runtimes.guests.block_on(described)?;
         let text = serde_json::to_string_pretty(&description.config_schema)
             .map_err(|source| Error::new(ErrorKind::Internal, "the schema can't be printed").with_source(source))?;

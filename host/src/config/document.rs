@@ -109,7 +109,12 @@ impl YamlReader<'_> {
         Ok(value)
     }
 
-    fn merge(&mut self, node: &MarkedYaml<'_>, pointer: &str, into: &mut Map<String, Value>) -> Result<(), SyntaxMistake> {
+    fn merge(
+        &mut self,
+        node: &MarkedYaml<'_>,
+        pointer: &str,
+        into: &mut Map<String, Value>,
+    ) -> Result<(), SyntaxMistake> {
         match self.value(node, pointer)? {
             Value::Object(entries) => into.extend(entries),
             Value::Array(list) => {
@@ -124,8 +129,18 @@ impl YamlReader<'_> {
         Ok(())
     }
 
-    fn tagged(&mut self, tag: &Tag, inner: &MarkedYaml<'_>, node: &MarkedYaml<'_>, pointer: &str) -> Result<Value, SyntaxMistake> {
-        if tag.is_yaml_core_schema() { self.value(inner, pointer) } else { Err(self.mistake(node, &format!("unknown tag `{tag}`"))) }
+    fn tagged(
+        &mut self,
+        tag: &Tag,
+        inner: &MarkedYaml<'_>,
+        node: &MarkedYaml<'_>,
+        pointer: &str,
+    ) -> Result<Value, SyntaxMistake> {
+        if tag.is_yaml_core_schema() {
+            self.value(inner, pointer)
+        } else {
+            Err(self.mistake(node, &format!("unknown tag `{tag}`")))
+        }
     }
 
     /// Scalars exactly; of a collection only its first line, which is enough to point at it.
@@ -207,7 +222,11 @@ fn toml_value(value: &Spanned<DeValue<'_>>, pointer: &str, places: &mut Places) 
         DeValue::Boolean(value) => Value::Bool(*value),
         DeValue::Datetime(value) => Value::String(value.to_string()),
         DeValue::Array(items) => Value::Array(
-            items.iter().enumerate().map(|(index, item)| toml_value(item, &format!("{pointer}/{index}"), places)).collect(),
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| toml_value(item, &format!("{pointer}/{index}"), places))
+                .collect(),
         ),
         DeValue::Table(table) => toml_table(table, pointer, places),
     }

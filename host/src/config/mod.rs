@@ -151,7 +151,10 @@ mod tests {
         for (file, text) in [
             ("a.yaml", "# für\nclient:\n  base_url: \"x\" # ü\n  auth: {type: bearer}\nlist:\n  - a\n  - b: 1\n"),
             ("a.toml", "list = [\"a\", {b = 1}]\n[client]\nbase_url = \"x\"\nauth = {type = \"bearer\"}\n"),
-            ("a.json", "{\"client\": {\"base_url\": \"x\", \"auth\": {\"type\": \"bearer\"}}, \"list\": [\"a\", {\"b\": 1}]}"),
+            (
+                "a.json",
+                "{\"client\": {\"base_url\": \"x\", \"auth\": {\"type\": \"bearer\"}}, \"list\": [\"a\", {\"b\": 1}]}",
+            ),
         ] {
             let config = ConfigFile::parse(Path::new(file), text).unwrap();
             assert_eq!(config.value["client"]["base_url"], "x", "{file}");
@@ -175,8 +178,7 @@ mod tests {
     fn mistakes_come_all_at_once_with_their_places() {
         let text = "host: {retry: {max_retrys: 5}}\na: ${env.AIRLOCK_TEST_IS_NOT_SET}\n";
         let error = ConfigFile::parse(Path::new("a.yaml"), text).unwrap_err();
-        let places: Vec<_> =
-            error.diagnostics().iter().map(|d| d.place.as_ref().unwrap().line_and_column()).collect();
+        let places: Vec<_> = error.diagnostics().iter().map(|d| d.place.as_ref().unwrap().line_and_column()).collect();
         assert_eq!(places, [(2, 4), (1, 16)]);
     }
 

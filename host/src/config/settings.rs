@@ -127,7 +127,8 @@ pub(super) fn take(config: &mut Value, mistakes: &mut Vec<Diagnostic>) -> Settin
         Ok(settings) => settings,
         Err(error) => {
             let inner = error.inner().to_string();
-            let unknown = inner.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')).map(|(key, _)| key);
+            let unknown =
+                inner.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')).map(|(key, _)| key);
             let mut at = String::from("/host");
             for segment in error.path() {
                 match segment {

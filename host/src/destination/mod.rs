@@ -64,7 +64,9 @@ const DESTINATIONS: &[(&str, &str, Opener)] = &[
     ("postgres", "postgres://…", |url, dataset, _| Ok(Box::new(postgres::open(url, dataset)?))),
     ("postgresql", "postgresql://…", |url, dataset, _| Ok(Box::new(postgres::open(url, dataset)?))),
     ("sqlite", "sqlite:PATH", |rest, dataset, _| Ok(Box::new(sqlite::open(Path::new(rest), dataset)?))),
-    ("parquet", "parquet:DIR", |rest, dataset, _| Ok(Box::new(files::open(Path::new(rest), dataset, Format::Parquet)?))),
+    ("parquet", "parquet:DIR", |rest, dataset, _| {
+        Ok(Box::new(files::open(Path::new(rest), dataset, Format::Parquet)?))
+    }),
     ("jsonl", "jsonl:DIR", |rest, dataset, _| Ok(Box::new(files::open(Path::new(rest), dataset, Format::Jsonl)?))),
     ("csv", "csv:DIR", |rest, dataset, _| Ok(Box::new(files::open(Path::new(rest), dataset, Format::Csv)?))),
     ("-", "-", |_, _, _| Ok(to_writer(Box::new(std::io::stdout())))),
@@ -93,6 +95,18 @@ pub fn to_writer(writer: Box<dyn Write + Send>) -> Box<dyn Destination> {
     Box::new(stdout::open(writer))
 }
 
+/// What tells a destination from another one: a path counts from the root, not from where the program was started.
+pub fn identity(url: &str, dataset: &str) -> String {
+    let whole = match url.split_once(':') {
+        Some((scheme, path)) if !path.starts_with("//") => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+            format!("{scheme}:{}", path.display())
+        }
+        _ => url.to_owned(),
+    };
+    format!("{whole} {dataset}")
+}
+
 /// Names the scheme and never the whole URL, which may hold a password.
 fn unknown(url: &str, scheme: &str) -> Error {
     let forms: Vec<&str> = DESTINATIONS.iter().map(|(_, form, _)| *form).collect();
@@ -101,7 +115,10 @@ fn unknown(url: &str, scheme: &str) -> Error {
         scheme => format!("unknown kind of destination `{scheme}`"),
     };
     let suggestion = match scheme {
-        "" if Path::new(url).extension().is_some_and(|end| ["duckdb", "db", "ddb"].iter().any(|known| end == *known)) => {
+        "" if Path::new(url)
+            .extension()
+            .is_some_and(|end| ["duckdb", "db", "ddb"].iter().any(|known| end == *known)) =>
+        {
             Some(format!("did you mean `duckdb:{url}`?"))
         }
         "pg" | "postgre" | "psql" => Some("did you mean `postgres://…`?".to_owned()),
@@ -138,15 +155,7 @@ pub fn needs_whole_stream(root: &TableSchema) -> bool {
 
 /// The table at the top of a table's line of parents.
 fn root_table<'a>(schema: &'a Schema, table: &'a TableSchema) -> &'a TableSchema {
-    let mut root = table;
-    // The bound only keeps a schema with a circle from hanging the host.
-    for _ in 0..schema.tables.len() {
-        match root.parent.as_ref().and_then(|parent| schema.tables.get(parent)) {
-            Some(parent) => root = parent,
-            None => break,
-        }
-    }
-    root
+    schema.tables.get(schema.root_of(&table.name)).unwrap_or(table)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema::{Schema, stored};
 use crate::state::State;
 
 /// dlt's number for the layout of its state.
@@ -70,16 +69,6 @@ pub(crate) fn decode(text: &str) -> Result<StoredState> {
         None => None,
     };
     Ok(StoredState { state, schema_name })
-}
-
-/// The schema document of a version, and the hash that tells two schemas apart whatever their version.
-pub(crate) fn schema_document(schema: &Schema) -> (Value, String) {
-    let document = stored::to_json(schema);
-    let hash = match document.get("version_hash").and_then(Value::as_str) {
-        Some(hash) => hash.to_owned(),
-        None => digest(&document.to_string()),
-    };
-    (document, hash)
 }
 
 /// A short stable digest of a text.

@@ -1,4 +1,5 @@
-//! Batches as JSON and CSV print them: times of UTC with an offset, since Arrow's printers know no zone by its name.
+//! Batches as JSON and CSV print them: times of UTC with an offset, since Arrow's printers know no zone by its name, and
+//! decimals as text, since readers of JSON make doubles of numbers.
 //!
 //! Must never change a value.
 
@@ -23,6 +24,7 @@ fn printable_field(field: &Field) -> Field {
         DataType::Timestamp(unit, Some(_)) => {
             field.clone().with_data_type(DataType::Timestamp(*unit, Some("+00:00".into())))
         }
+        DataType::Decimal128(..) => field.clone().with_data_type(DataType::Utf8),
         _ => field.clone(),
     }
 }

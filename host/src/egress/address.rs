@@ -57,9 +57,7 @@ impl AddressClass {
             return Self::Loopback;
         }
         let segments = address.segments();
-        let embedded = |high: u16, low: u16| {
-            Self::of_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
-        };
+        let embedded = |high: u16, low: u16| Self::of_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
         match segments {
             // IPv4-mapped, IPv4-compatible (and `::`), and IPv4-translated.
             [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => embedded(high, low),
@@ -70,7 +68,9 @@ impl AddressClass {
             // 6to4.
             [0x2002, high, low, ..] => embedded(high, low),
             // Teredo and other special assignments; documentation; discard.
-            [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x100, 0, 0, 0, ..] => Self::Special,
+            [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x100, 0, 0, 0, ..] => {
+                Self::Special
+            }
             // Amazon's metadata service.
             [0xfd00, 0xec2, ..] => Self::Special,
             [0xfc00..=0xfdff, ..] => Self::Private,

@@ -52,13 +52,15 @@ impl Client {
             .pool_max_idle_per_host(64)
             .user_agent(concat!("airlock/", env!("CARGO_PKG_VERSION")));
         if let Some(file) = &settings.tls.ca_file {
-            let pem = std::fs::read(file).map_err(|source| wrong(format!("host.tls.ca_file {file} can't be read")).with_source(source))?;
+            let pem = std::fs::read(file)
+                .map_err(|source| wrong(format!("host.tls.ca_file {file} can't be read")).with_source(source))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .map_err(|source| wrong(format!("host.tls.ca_file {file} is no PEM bundle")).with_source(source))?;
             builder = builder.tls_certs_merge(certificates);
         }
         if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|source| wrong("host.proxy is no proxy URL".to_owned()).with_source(source))?;
+            let proxy = reqwest::Proxy::all(proxy)
+                .map_err(|source| wrong("host.proxy is no proxy URL".to_owned()).with_source(source))?;
             builder = builder.proxy(proxy);
         }
         let client = builder
@@ -67,7 +69,13 @@ impl Client {
         Ok(Self { client, response_bytes: settings.limits.response_bytes })
     }
 
-    pub(super) async fn send(&self, method: &Method, url: &Url, headers: &HeaderMap, body: &Bytes) -> Result<Answer, Failure> {
+    pub(super) async fn send(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Answer, Failure> {
         let mut request = self.client.request(method.clone(), url.clone()).headers(headers.clone());
         if !body.is_empty() {
             request = request.body(body.clone());
@@ -79,9 +87,12 @@ impl Client {
         let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(0));
         while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error, url))? {
             if (body.len() + chunk.len()) as u64 > self.response_bytes {
-                let error = Error::new(ErrorKind::LimitExceeded, format!("a response is larger than {} bytes", self.response_bytes))
-                    .with_context("url", shown(url))
-                    .with_help("ask for smaller pages, or raise host.limits.response_bytes");
+                let error = Error::new(
+                    ErrorKind::LimitExceeded,
+                    format!("a response is larger than {} bytes", self.response_bytes),
+                )
+                .with_context("url", shown(url))
+                .with_help("ask for smaller pages, or raise host.limits.response_bytes");
                 return Err(Failure { error, transient: false });
             }
             body.extend_from_slice(&chunk);
@@ -113,10 +124,11 @@ fn failure(error: &reqwest::Error, url: &Url) -> Failure {
         next = cause.source();
     }
     if let Some(found) = prohibited {
-        let error = Error::new(ErrorKind::Denied, found.to_string()).with_context("url", shown(url)).with_help(format!(
-            "only if you trust the connector with that address: --allow {}",
-            url.origin().ascii_serialization()
-        ));
+        let error =
+            Error::new(ErrorKind::Denied, found.to_string()).with_context("url", shown(url)).with_help(format!(
+                "only if you trust the connector with that address: --allow {}",
+                url.origin().ascii_serialization()
+            ));
         return Failure { error, transient: false };
     }
     let host = url.host_str().unwrap_or_default();

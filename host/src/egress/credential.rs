@@ -18,8 +18,15 @@ pub enum Credential {
     /// RFC 6750.
     Bearer(SecretString),
     /// RFC 7617.
-    Basic { username: SecretString, password: SecretString },
-    ApiKey { name: String, value: SecretString, location: ApiKeyLocation },
+    Basic {
+        username: SecretString,
+        password: SecretString,
+    },
+    ApiKey {
+        name: String,
+        value: SecretString,
+        location: ApiKeyLocation,
+    },
     /// RFC 6749.
     OAuth2(OAuth2),
 }
@@ -47,14 +54,18 @@ impl Credential {
             }
             Self::ApiKey { name, value, location: ApiKeyLocation::Header } => {
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|source| {
-                    Error::new(ErrorKind::Config, format!("`{}` is no header name", name.escape_default())).with_source(source)
+                    Error::new(ErrorKind::Config, format!("`{}` is no header name", name.escape_default()))
+                        .with_source(source)
                 })?;
                 set(headers, &name, value.expose_secret())
             }
             Self::ApiKey { name, value, location: ApiKeyLocation::Cookie } => {
                 let cookie = format!("{name}={}", value.expose_secret());
                 let others = headers.get(header::COOKIE).and_then(|cookies| cookies.to_str().ok()).map(|cookies| {
-                    let others = cookies.split(';').map(str::trim).filter(|other| other.split('=').next() != Some(name.as_str()));
+                    let others = cookies
+                        .split(';')
+                        .map(str::trim)
+                        .filter(|other| other.split('=').next() != Some(name.as_str()));
                     others.collect::<Vec<_>>().join("; ")
                 });
                 match others.filter(|others| !others.is_empty()) {
@@ -63,13 +74,21 @@ impl Credential {
                 }
             }
             Self::ApiKey { name, value, location: ApiKeyLocation::Query } => {
-                let name = percent_encoded(name);
+                // As a form writes it, which is what dlt sends: a space is `+`.
+                let form = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                let name = form(name);
                 // Encoded pairs are kept to the letter: only one of the same name goes.
                 let mut pairs: Vec<String> = url
                     .query()
-                    .map(|query| query.split('&').filter(|pair| pair.split('=').next() != Some(name.as_str())).map(str::to_owned).collect())
+                    .map(|query| {
+                        query
+                            .split('&')
+                            .filter(|pair| pair.split('=').next() != Some(name.as_str()))
+                            .map(str::to_owned)
+                            .collect()
+                    })
                     .unwrap_or_default();
-                pairs.push(format!("{name}={}", percent_encoded(value.expose_secret())));
+                pairs.push(format!("{name}={}", form(value.expose_secret())));
                 url.set_query(Some(&pairs.join("&")));
                 Ok(())
             }
@@ -88,8 +107,11 @@ impl Credential {
 
 fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> Result<()> {
     let mut value = HeaderValue::from_str(value).map_err(|_| {
-        Error::new(ErrorKind::Config, format!("the secret for the header `{name}` has characters that no header may have"))
-            .with_help("a line break at the end of a file or of a command's output is taken off; others must go")
+        Error::new(
+            ErrorKind::Config,
+            format!("the secret for the header `{name}` has characters that no header may have"),
+        )
+        .with_help("a line break at the end of a file or of a command's output is taken off; others must go")
     })?;
     value.set_sensitive(true);
     headers.insert(name, value);
@@ -120,21 +142,31 @@ mod tests {
 
     #[test]
     fn each_kind_goes_to_its_place_and_takes_off_the_connectors_own() {
-        let (_, headers) = attached(&Credential::Bearer(SecretString::from("t")), "https://a.b/", Some((header::AUTHORIZATION, "forged")));
+        let (_, headers) = attached(
+            &Credential::Bearer(SecretString::from("t")),
+            "https://a.b/",
+            Some((header::AUTHORIZATION, "forged")),
+        );
         assert_eq!(headers[header::AUTHORIZATION], "Bearer t");
         let basic = Credential::Basic { username: "user".to_owned().into(), password: "password".to_owned().into() };
         assert_eq!(attached(&basic, "https://a.b/", None).1[header::AUTHORIZATION], "Basic dXNlcjpwYXNzd29yZA==");
         assert_eq!(attached(&api_key("X-Key", ApiKeyLocation::Header), "https://a.b/", None).1["x-key"], "k&y");
         let (url, _) = attached(&api_key("key", ApiKeyLocation::Query), "https://a.b/?x=1+2&key=forged&y=%20", None);
         assert_eq!(url, "https://a.b/?x=1+2&y=%20&key=k%26y");
-        let (_, headers) = attached(&api_key("key", ApiKeyLocation::Cookie), "https://a.b/", Some((header::COOKIE, "a=b; key=forged")));
+        let (_, headers) = attached(
+            &api_key("key", ApiKeyLocation::Cookie),
+            "https://a.b/",
+            Some((header::COOKIE, "a=b; key=forged")),
+        );
         assert_eq!(headers[header::COOKIE], "a=b; key=k&y");
     }
 
     #[test]
     fn a_secret_that_no_header_may_carry_is_refused_without_being_shown() {
         let mut url = Url::parse("https://a.b/").unwrap();
-        let error = Credential::Bearer(SecretString::from("hunter2\r\nx: y")).attach(&mut url, &mut HeaderMap::new(), None).unwrap_err();
+        let error = Credential::Bearer(SecretString::from("hunter2\r\nx: y"))
+            .attach(&mut url, &mut HeaderMap::new(), None)
+            .unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"));
     }
 }

@@ -14,7 +14,7 @@ use crate::config::secret_places;
 use crate::error::{Error, ErrorKind, Result};
 
 /// `scheme://host[:port]`, as `Url` prints it.
-pub type Origin = String;
+type Origin = String;
 
 /// What the operator granted and what the connector asked for, put together.
 #[derive(Debug, Default)]
@@ -46,7 +46,10 @@ impl Grants {
     pub fn ask(&mut self, origin: &str, credentials: Vec<(String, Credential)>) -> Result<()> {
         let url = secret_places::origin(origin).and_then(|origin| Url::parse(&origin).ok());
         let Some(url) = url else {
-            return Err(Error::new(ErrorKind::Connector, format!("the connector asks for `{}`, which is no origin", printable(origin))));
+            return Err(Error::new(
+                ErrorKind::Connector,
+                format!("the connector asks for `{}`, which is no origin", printable(origin)),
+            ));
         };
         self.check(&url)?;
         let known = self.credentials.entry(url.origin().ascii_serialization()).or_default();
@@ -58,7 +61,8 @@ impl Grants {
     pub(super) fn check(&self, url: &Url) -> Result<()> {
         let origin = url.origin().ascii_serialization();
         if url.username() != "" || url.password().is_some() {
-            return Err(Error::new(ErrorKind::Denied, "a URL with a user name or password in it").with_context("origin", origin));
+            return Err(Error::new(ErrorKind::Denied, "a URL with a user name or password in it")
+                .with_context("origin", origin));
         }
         let literal = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
@@ -70,10 +74,13 @@ impl Grants {
         }
         let error = Error::new(ErrorKind::Denied, format!("the connector asked for {origin}, which is not granted"));
         Err(match literal.map(AddressClass::of) {
-            Some(class) if class != AddressClass::Public => {
-                error.with_help(format!("it is a {} address; only if you trust the connector with it: --allow {origin}", class.name()))
-            }
-            _ => error.with_help(format!("to allow it: --allow {origin}, or in the configuration: host: {{allow: [\"{origin}\"]}}")),
+            Some(class) if class != AddressClass::Public => error.with_help(format!(
+                "it is a {} address; only if you trust the connector with it: --allow {origin}",
+                class.name()
+            )),
+            _ => error.with_help(format!(
+                "to allow it: --allow {origin}, or in the configuration: host: {{allow: [\"{origin}\"]}}"
+            )),
         })
     }
 
@@ -109,10 +116,12 @@ impl Grants {
 impl Pattern {
     fn parse(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::new(ErrorKind::Usage, format!("`{text}` is no origin"))
-                .with_help("write scheme and host, as in --allow https://api.example.com or --allow https://*.example.com")
+            Error::new(ErrorKind::Usage, format!("`{text}` is no origin")).with_help(
+                "write scheme and host, as in --allow https://api.example.com or --allow https://*.example.com",
+            )
         };
-        let url = Url::parse(&text.replacen("://*.", "://wildcard-label.", 1)).map_err(|source| wrong().with_source(source))?;
+        let url = Url::parse(&text.replacen("://*.", "://wildcard-label.", 1))
+            .map_err(|source| wrong().with_source(source))?;
         let (true, Some(host), Some(port)) =
             (matches!(url.scheme(), "http" | "https"), url.host_str(), url.port_or_known_default())
         else {
@@ -128,9 +137,7 @@ impl Pattern {
     fn fits(&self, url: &Url) -> bool {
         let Some(host) = url.host_str() else { return false };
         let host_fits = match self.host.strip_prefix("*.") {
-            Some(parent) => {
-                host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent)
-            }
+            Some(parent) => host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
             None => host == self.host,
         };
         host_fits && url.scheme() == self.scheme && url.port_or_known_default() == Some(self.port)
@@ -153,7 +160,8 @@ mod tests {
     #[test]
     fn origins() {
         let configured = BTreeSet::from(["https://api.example.com".to_owned(), "http://127.0.0.1:8080".to_owned()]);
-        let grants = Grants::new(configured, &["https://*.other.org".to_owned(), "http://10.0.0.5:81".to_owned()]).unwrap();
+        let grants =
+            Grants::new(configured, &["https://*.other.org".to_owned(), "http://10.0.0.5:81".to_owned()]).unwrap();
         for (text, granted) in [
             ("https://api.example.com/x?y", true),
             ("https://API.example.com:443/x", true),

@@ -83,9 +83,14 @@ pub struct Response {
 impl Egress {
     pub fn new(settings: Settings, grants: Grants, secrets: &Secrets) -> Result<Self> {
         let grants = Arc::new(grants);
-        let mut known: Vec<SecretString> =
-            grants.credentials().flat_map(Credential::secrets).map(|secret| SecretString::from(secret.to_owned())).collect();
-        let named = |(name, secret): (&str, &SecretString)| (!name.starts_with("config:")).then(|| (name.to_owned(), secret.clone()));
+        let mut known: Vec<SecretString> = grants
+            .credentials()
+            .flat_map(Credential::secrets)
+            .map(|secret| SecretString::from(secret.to_owned()))
+            .collect();
+        let named = |(name, secret): (&str, &SecretString)| {
+            (!name.starts_with("config:")).then(|| (name.to_owned(), secret.clone()))
+        };
         let placeholders: Vec<_> = secrets.iter().filter_map(named).collect();
         known.extend(placeholders.iter().map(|(_, secret)| secret.clone()));
         Ok(Self {
@@ -110,7 +115,9 @@ impl Egress {
             let answer = self.send_one(&request, &directions, traffic).await?;
             let Some(target) = redirect_target(&answer, &request.url) else { return Ok(self.masked(answer)) };
             tracing::debug!(from = client::shown(&request.url), to = client::shown(&target), "redirected");
-            let changes = matches!(answer.status.as_u16(), 301..=303) && request.method != Method::GET && request.method != Method::HEAD;
+            let changes = matches!(answer.status.as_u16(), 301..=303)
+                && request.method != Method::GET
+                && request.method != Method::HEAD;
             if changes {
                 request.method = Method::GET;
                 request.body = Bytes::new();
@@ -122,7 +129,8 @@ impl Egress {
             }
             request.url = target;
         }
-        Err(Error::new(ErrorKind::BadData, format!("more than {REDIRECTS} redirects")).with_context("url", client::shown(&request.url)))
+        Err(Error::new(ErrorKind::BadData, format!("more than {REDIRECTS} redirects"))
+            .with_context("url", client::shown(&request.url)))
     }
 
     /// Takes secrets out of a text on its way to people.
@@ -153,12 +161,19 @@ impl Egress {
             let wait = match &outcome {
                 Ok(answer) => {
                     traffic.bytes.fetch_add(answer.body.len() as u64, Ordering::Relaxed);
-                    if let (StatusCode::UNAUTHORIZED, Some(Credential::OAuth2(oauth2)), false) = (answer.status, credential.as_deref(), renewed) {
+                    if let (StatusCode::UNAUTHORIZED, Some(Credential::OAuth2(oauth2)), false) =
+                        (answer.status, credential.as_deref(), renewed)
+                    {
                         renewed = true;
                         self.token(oauth2, token.as_ref(), traffic).await?;
                         continue;
                     }
-                    if !retry::is_retried(answer.status, &self.settings.retry, &directions.retry_statuses, &directions.final_statuses) {
+                    if !retry::is_retried(
+                        answer.status,
+                        &self.settings.retry,
+                        &directions.retry_statuses,
+                        &directions.final_statuses,
+                    ) {
                         return outcome.map_err(|failure| failure.error);
                     }
                     backoff.next(Some(&answer.headers))
@@ -190,8 +205,11 @@ impl Egress {
         {
             return Ok(token);
         }
-        let wrong = |message: &str| Error::new(ErrorKind::Unauthorized, message).with_context("token endpoint", oauth2.token_url.clone());
-        let url = Url::parse(&oauth2.token_url).map_err(|source| wrong("the token endpoint is no URL").with_source(source))?;
+        let wrong = |message: &str| {
+            Error::new(ErrorKind::Unauthorized, message).with_context("token endpoint", oauth2.token_url.clone())
+        };
+        let url = Url::parse(&oauth2.token_url)
+            .map_err(|source| wrong("the token endpoint is no URL").with_source(source))?;
         let request = Request {
             method: Method::POST,
             headers: HeaderMap::from_iter([
@@ -225,8 +243,11 @@ impl Egress {
     fn count(&self, traffic: &Traffic) -> Result<()> {
         traffic.requests.fetch_add(1, Ordering::Relaxed);
         if self.sent.fetch_add(1, Ordering::Relaxed) >= self.settings.limits.requests {
-            return Err(Error::new(ErrorKind::LimitExceeded, format!("more than {} requests in one run", self.settings.limits.requests))
-                .with_help("raise host.limits.requests"));
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("more than {} requests in one run", self.settings.limits.requests),
+            )
+            .with_help("raise host.limits.requests"));
         }
         Ok(())
     }
@@ -255,13 +276,17 @@ impl Egress {
                 if url.as_str().contains(spelling.as_str()) {
                     let filled = url.as_str().replace(spelling.as_str(), &encoded);
                     let filled = Url::parse(&filled).ok().filter(|filled| filled.origin() == request.url.origin());
-                    url = filled.ok_or_else(|| Error::new(ErrorKind::Denied, "a secret may not stand in a URL's host"))?;
+                    url = filled
+                        .ok_or_else(|| Error::new(ErrorKind::Denied, "a secret may not stand in a URL's host"))?;
                 }
             }
             for value in headers.values_mut() {
                 if let Some(text) = value.to_str().ok().filter(|text| text.contains(&plain)) {
                     let mut filled = HeaderValue::from_str(&text.replace(&plain, secret)).map_err(|_| {
-                        Error::new(ErrorKind::Config, format!("the secret `{name}` has characters that no header may have"))
+                        Error::new(
+                            ErrorKind::Config,
+                            format!("the secret `{name}` has characters that no header may have"),
+                        )
                     })?;
                     filled.set_sensitive(true);
                     *value = filled;
@@ -270,7 +295,9 @@ impl Egress {
             if let Ok(text) = std::str::from_utf8(&body)
                 && text.contains(&format!("secrets.{name}"))
             {
-                let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+                let is_json = headers
+                    .get(header::CONTENT_TYPE)
+                    .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
                 let json = serde_json::Value::from(secret).to_string();
                 let inside = if is_json { &json[1..json.len() - 1] } else { secret };
                 body = text.replace(&plain, inside).replace(&spellings[2], &encoded).into();
@@ -294,7 +321,8 @@ struct Directions {
 
 impl Directions {
     fn take(headers: &mut HeaderMap) -> Self {
-        let mut text = |name: &HeaderName| headers.remove(name).and_then(|value| value.to_str().map(str::to_owned).ok());
+        let mut text =
+            |name: &HeaderName| headers.remove(name).and_then(|value| value.to_str().map(str::to_owned).ok());
         let statuses = |text: Option<String>| {
             text.iter().flat_map(|text| text.split(',')).filter_map(|status| status.trim().parse().ok()).collect()
         };

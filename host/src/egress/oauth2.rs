@@ -110,7 +110,10 @@ impl OAuth2 {
 
     /// Takes the token out of the answer (RFC 6749, section 5.1).
     pub(super) fn accept(&self, cached: &mut Cached, body: &[u8]) -> Result<SecretString> {
-        let bad = || Error::new(ErrorKind::Unauthorized, "the token endpoint's answer has no access_token").with_context("token endpoint", self.token_url.clone());
+        let bad = || {
+            Error::new(ErrorKind::Unauthorized, "the token endpoint's answer has no access_token")
+                .with_context("token endpoint", self.token_url.clone())
+        };
         let answer: Value = serde_json::from_slice(body).map_err(|_| bad())?;
         let token = SecretString::from(answer.get("access_token").and_then(Value::as_str).ok_or_else(bad)?.to_owned());
         let seconds = match answer.get("expires_in") {
@@ -118,7 +121,8 @@ impl OAuth2 {
             Some(Value::String(text)) => text.parse().ok(),
             _ => None,
         };
-        let lifetime = seconds.map_or(self.default_expiration, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
+        let lifetime =
+            seconds.map_or(self.default_expiration, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
         cached.expires = Some(Instant::now() + lifetime.saturating_sub(AHEAD.min(lifetime / 2)));
         cached.token = Some(token.clone());
         if let Some(rotated) = answer.get("refresh_token").and_then(Value::as_str) {
@@ -140,12 +144,20 @@ impl OAuth2 {
 
     /// A signed assertion that is good for an hour (RFC 7523, section 3; issuer and subject as dlt sets them).
     fn assertion(&self, private_key: &SecretString, audience: &str, scopes: &[String]) -> Result<String> {
-        let wrong = |message: &str| Error::new(ErrorKind::Config, format!("the private key of the OAuth 2.0 assertion {message}"));
-        let key = PrivateKeyDer::from_pem_slice(private_key.expose_secret().as_bytes())
-            .map_err(|_| wrong("is no PEM").with_help("give an unencrypted RSA key, PKCS #8 or PKCS #1, with its BEGIN and END lines"))?;
+        let wrong = |message: &str| {
+            Error::new(ErrorKind::Config, format!("the private key of the OAuth 2.0 assertion {message}"))
+        };
+        let key = PrivateKeyDer::from_pem_slice(private_key.expose_secret().as_bytes()).map_err(|_| {
+            wrong("is no PEM")
+                .with_help("give an unencrypted RSA key, PKCS #8 or PKCS #1, with its BEGIN and END lines")
+        })?;
         let pair = match &key {
-            PrivateKeyDer::Pkcs8(key) => ring::signature::RsaKeyPair::from_pkcs8(PrivatePkcs8KeyDer::secret_pkcs8_der(key)),
-            PrivateKeyDer::Pkcs1(key) => ring::signature::RsaKeyPair::from_der(PrivatePkcs1KeyDer::secret_pkcs1_der(key)),
+            PrivateKeyDer::Pkcs8(key) => {
+                ring::signature::RsaKeyPair::from_pkcs8(PrivatePkcs8KeyDer::secret_pkcs8_der(key))
+            }
+            PrivateKeyDer::Pkcs1(key) => {
+                ring::signature::RsaKeyPair::from_der(PrivatePkcs1KeyDer::secret_pkcs1_der(key))
+            }
             _ => return Err(wrong("is no RSA key")),
         }
         .map_err(|rejected| wrong("is no usable RSA key").with_source(rejected.to_string()))?;
@@ -161,8 +173,13 @@ impl OAuth2 {
         let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
         let signed = format!("{}.{}", encode(br#"{"alg":"RS256","typ":"JWT"}"#), encode(claims.to_string().as_bytes()));
         let mut signature = vec![0; pair.public().modulus_len()];
-        pair.sign(&ring::signature::RSA_PKCS1_SHA256, &ring::rand::SystemRandom::new(), signed.as_bytes(), &mut signature)
-            .map_err(|_| wrong("can't sign"))?;
+        pair.sign(
+            &ring::signature::RSA_PKCS1_SHA256,
+            &ring::rand::SystemRandom::new(),
+            signed.as_bytes(),
+            &mut signature,
+        )
+        .map_err(|_| wrong("can't sign"))?;
         Ok(format!("{signed}.{}", encode(&signature)))
     }
 }
@@ -178,9 +195,16 @@ mod tests {
     #[test]
     fn forms() {
         let mut client = oauth2(Grant::ClientCredentials);
-        assert_eq!(client.form(&Cached::default()).unwrap(), "client_id=id&client_secret=secret&grant_type=client_credentials");
-        client.request_data = vec![("grant_type".to_owned(), "x".to_owned().into()), ("scope".to_owned(), "a b".to_owned().into())];
-        assert_eq!(client.form(&Cached::default()).unwrap(), "client_id=id&client_secret=secret&grant_type=x&scope=a+b");
+        assert_eq!(
+            client.form(&Cached::default()).unwrap(),
+            "client_id=id&client_secret=secret&grant_type=client_credentials"
+        );
+        client.request_data =
+            vec![("grant_type".to_owned(), "x".to_owned().into()), ("scope".to_owned(), "a b".to_owned().into())];
+        assert_eq!(
+            client.form(&Cached::default()).unwrap(),
+            "client_id=id&client_secret=secret&grant_type=x&scope=a+b"
+        );
         let refresh = oauth2(Grant::RefreshToken("r1".to_owned().into()));
         let mut cached = Cached::default();
         assert!(refresh.form(&cached).unwrap().ends_with("grant_type=refresh_token&refresh_token=r1"));

@@ -1,6 +1,6 @@
 //! Takes secrets out of texts: errors and logs on their way to people, responses on their way to the connector.
 //!
-//! It finds a secret as it is, percent-encoded, in Base64 and as JSON writes it. It can't find one that a server changed
+//! It finds a secret as it is, percent-encoded, as a form writes it, in Base64 and as JSON writes it. It can't find one that a server changed
 //! in another way (a hash, half of it), and it leaves secrets shorter than `SHORTEST` alone: masking `x` everywhere
 //! would destroy data and so tell the secret.
 
@@ -27,6 +27,7 @@ impl Redactor {
             let json = serde_json::Value::from(secret).to_string();
             patterns.insert(json[1..json.len() - 1].to_owned());
             patterns.insert(percent_encoded(secret));
+            patterns.insert(url::form_urlencoded::byte_serialize(secret.as_bytes()).collect());
             patterns.insert(base64::engine::general_purpose::STANDARD.encode(secret));
             patterns.insert(secret.to_owned());
         }

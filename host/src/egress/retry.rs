@@ -33,7 +33,11 @@ impl Backoff {
     /// How long to wait before the next attempt; none: there is none.
     pub(super) fn next(&mut self, headers: Option<&HeaderMap>) -> Option<Duration> {
         let wait = self.waits.next()?;
-        Some(headers.and_then(|headers| retry_after(headers, SystemTime::now())).map_or(wait, |asked| asked.min(self.longest)))
+        Some(
+            headers
+                .and_then(|headers| retry_after(headers, SystemTime::now()))
+                .map_or(wait, |asked| asked.min(self.longest)),
+        )
     }
 }
 
@@ -81,8 +85,14 @@ mod tests {
     #[test]
     fn statuses() {
         let settings = Retry { statuses: vec![408], ..Retry::default() };
-        for (status, retried) in [(200, false), (404, false), (408, true), (429, true), (500, true), (503, false), (409, true)] {
-            assert_eq!(is_retried(StatusCode::from_u16(status).unwrap(), &settings, &[409], &[503]), retried, "{status}");
+        for (status, retried) in
+            [(200, false), (404, false), (408, true), (429, true), (500, true), (503, false), (409, true)]
+        {
+            assert_eq!(
+                is_retried(StatusCode::from_u16(status).unwrap(), &settings, &[409], &[503]),
+                retried,
+                "{status}"
+            );
         }
     }
 }

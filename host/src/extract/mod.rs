@@ -23,14 +23,26 @@ use queue::Queue;
 #[derive(Debug)]
 pub enum Event {
     /// The partitions of a root stream that are to be read.
-    Listed { stream: String, partitions: Vec<Partition> },
+    Listed {
+        stream: String,
+        partitions: Vec<Partition>,
+    },
     Page(StreamPage),
     /// Nothing is left of a partition. Its last page's checkpoint is its state.
-    PartitionDone { stream: String, partition: String },
+    PartitionDone {
+        stream: String,
+        partition: String,
+    },
     /// Nothing is left of a stream.
-    StreamDone { stream: String },
+    StreamDone {
+        stream: String,
+    },
     /// A stream failed, and with it all of its family: the root, and whatever hangs on it.
-    Failed { family: Vec<String>, stream: String, error: Error },
+    Failed {
+        family: Vec<String>,
+        stream: String,
+        error: Error,
+    },
 }
 
 #[derive(Debug)]
@@ -98,7 +110,12 @@ impl Extraction {
     /// `streams`: those to be read, parents before children. `state`: as the destination has it.
     pub fn new(source: Source, streams: Vec<StreamSpec>, state: State) -> Self {
         let activity = streams.iter().map(|stream| (stream.name.clone(), StreamActivity::default())).collect();
-        Self { source: Arc::new(source), queue: Arc::new(Queue::new(streams)), state: Arc::new(state), activity: Arc::new(activity) }
+        Self {
+            source: Arc::new(source),
+            queue: Arc::new(Queue::new(streams)),
+            state: Arc::new(state),
+            activity: Arc::new(activity),
+        }
     }
 
     pub fn control(&self) -> Control {
@@ -174,7 +191,8 @@ impl Source {
     /// A fresh instance with the configuration opened. Its requests count for `traffic`.
     pub async fn instance(&self, traffic: Arc<Traffic>) -> Result<Instance> {
         let mut instance =
-            Instance::new(&self.connector, Some(self.egress.clone()), traffic, self.log.clone(), self.io.clone()).await?;
+            Instance::new(&self.connector, Some(self.egress.clone()), traffic, self.log.clone(), self.io.clone())
+                .await?;
         instance.open(&self.config).await?;
         Ok(instance)
     }

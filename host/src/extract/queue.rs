@@ -187,7 +187,9 @@ impl Queue {
     fn family(&self, stream: &str) -> Vec<String> {
         let find = |name: &str| self.streams.iter().find(|stream| stream.name == name);
         let mut root = stream;
-        while let Some(parent) = find(root).and_then(|stream| stream.parent.as_deref()).filter(|parent| find(parent).is_some()) {
+        while let Some(parent) =
+            find(root).and_then(|stream| stream.parent.as_deref()).filter(|parent| find(parent).is_some())
+        {
             root = parent;
         }
         let mut family = vec![root.to_owned()];

@@ -31,7 +31,9 @@ impl Worker {
             let ready = match (job.paused.take(), idle.take()) {
                 (Some(instance), _) => Ok((instance, true)),
                 (None, Some((of, instance))) if of == stream => Ok((instance, false)),
-                _ => self.source.instance(self.activity[&stream].traffic.clone()).await.map(|instance| (instance, false)),
+                _ => {
+                    self.source.instance(self.activity[&stream].traffic.clone()).await.map(|instance| (instance, false))
+                }
             };
             let outcome = match ready {
                 Ok((instance, begun)) => self.read(job, instance, begun).await,
@@ -53,7 +55,8 @@ impl Worker {
     /// Reads a partition to its end, or until it has to pause or stop. Gives the instance back if it is free again.
     async fn read(&self, mut job: Job, mut instance: Instance, begun: bool) -> Result<Option<Instance>> {
         if !begun {
-            let checkpoint = job.checkpoint.as_deref().or_else(|| self.state.of_partition(&job.stream, &job.partition.id));
+            let checkpoint =
+                job.checkpoint.as_deref().or_else(|| self.state.of_partition(&job.stream, &job.partition.id));
             instance.read(&job.stream, &job.partition, checkpoint).await?;
         }
         loop {
@@ -69,8 +72,12 @@ impl Worker {
             let Some(page) = instance.next().await? else { break };
             let mut children = Vec::new();
             for child in self.queue.children(&job.stream) {
-                let partitions = instance.partitions(&child.name, Some(&page.records), self.state.combined(&child.name)).await;
-                children.push((child.name.clone(), partitions.map_err(|error| error.with_context("stream", child.name.clone()))?));
+                let partitions =
+                    instance.partitions(&child.name, Some(&page.records), self.state.combined(&child.name)).await;
+                children.push((
+                    child.name.clone(),
+                    partitions.map_err(|error| error.with_context("stream", child.name.clone()))?,
+                ));
             }
             self.activity[&job.stream].pages.fetch_add(1, Ordering::Relaxed);
             let jobs = children.clone();

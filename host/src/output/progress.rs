@@ -41,11 +41,14 @@ impl Drop for Progress {
 
 fn show(activity: &IndexMap<String, StreamActivity>, stopped: &AtomicBool) {
     let all = MultiProgress::new();
-    let style = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner:.cyan} {prefix} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let width = activity.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     let bars: Vec<ProgressBar> = activity
         .keys()
-        .map(|name| all.add(ProgressBar::new_spinner()).with_style(style.clone()).with_prefix(format!("{name:<width$}")))
+        .map(|name| {
+            all.add(ProgressBar::new_spinner()).with_style(style.clone()).with_prefix(format!("{name:<width$}"))
+        })
         .collect();
     while !stopped.load(Ordering::Relaxed) {
         for (bar, stream) in bars.iter().zip(activity.values()) {

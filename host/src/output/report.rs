@@ -36,7 +36,8 @@ pub(super) fn render(report: &Report) -> String {
         }
     }
     for change in &report.changes {
-        let _ = writeln!(text, "  ~ {}: new column `{}` ({})", change.table, change.column, data_type(change.data_type));
+        let _ =
+            writeln!(text, "  ~ {}: new column `{}` ({})", change.table, change.column, data_type(change.data_type));
     }
     if report.interrupted {
         let _ = writeln!(text, "\nWhat is loaded is whole; the same command goes on from here.");

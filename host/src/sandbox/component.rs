@@ -42,8 +42,9 @@ impl Connector {
     pub fn load(engine: &Engine, path: &Path) -> Result<Self> {
         let about = |error: Error| error.with_context("connector", path.display().to_string());
         let unreadable = |source: std::io::Error| {
-            about(Error::new(ErrorKind::Usage, "the connector can't be read").with_source(source))
-                .with_help("give the path of a .wasm file; `make build` leaves one at target/wasm32-wasip2/release/connector.wasm")
+            about(Error::new(ErrorKind::Usage, "the connector can't be read").with_source(source)).with_help(
+                "give the path of a .wasm file; `make build` leaves one at target/wasm32-wasip2/release/connector.wasm",
+            )
         };
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
         if metadata.len() > LARGEST {
@@ -55,8 +56,9 @@ impl Connector {
     pub fn from_bytes(engine: &Engine, bytes: &[u8]) -> Result<Self> {
         check_kind(bytes)?;
         let digest = cache::hex(&Sha256::digest(bytes));
-        let component = cache::compiled(&engine.wasmtime, bytes, &digest)
-            .map_err(|source| Error::new(ErrorKind::Connector, "the component can't be compiled").with_source(source.to_string()))?;
+        let component = cache::compiled(&engine.wasmtime, bytes, &digest).map_err(|source| {
+            Error::new(ErrorKind::Connector, "the component can't be compiled").with_source(source.to_string())
+        })?;
         let types = component.component_type();
         let name = |(name, _): (&str, ComponentItem)| name.to_owned();
         let surface = Surface {
@@ -66,7 +68,9 @@ impl Connector {
             exports: types.exports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
         };
         check_contract(&surface.exports)?;
-        let linker = linker(engine).map_err(|source| Error::new(ErrorKind::Internal, "the imports can't be linked").with_source(source.to_string()))?;
+        let linker = linker(engine).map_err(|source| {
+            Error::new(ErrorKind::Internal, "the imports can't be linked").with_source(source.to_string())
+        })?;
         let pre = linker.instantiate_pre(&component).and_then(ConnectorPre::new).map_err(|source| {
             Error::new(ErrorKind::Connector, "the component asks for something that no connector gets")
                 .with_source(printable(&format!("{source:#}")))
@@ -102,8 +106,14 @@ fn check_kind(bytes: &[u8]) -> Result<()> {
 
 fn check_contract(exports: &[String]) -> Result<()> {
     let Some(version) = exports.iter().find_map(|export| export.strip_prefix(CONTRACT)) else {
-        return Err(Error::new(ErrorKind::Connector, "a component, but not a connector: it does not export airlock:connector/source")
-            .with_help(format!("it exports: {}", if exports.is_empty() { "nothing".to_owned() } else { printable(&exports.join(", ")) })));
+        return Err(Error::new(
+            ErrorKind::Connector,
+            "a component, but not a connector: it does not export airlock:connector/source",
+        )
+        .with_help(format!(
+            "it exports: {}",
+            if exports.is_empty() { "nothing".to_owned() } else { printable(&exports.join(", ")) }
+        )));
     };
     let mut numbers = version.split('.').map(|number| number.parse::<u64>().ok());
     let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());
@@ -111,6 +121,9 @@ fn check_contract(exports: &[String]) -> Result<()> {
         return Ok(());
     }
     let (major, minor) = CONTRACT_VERSION;
-    Err(Error::new(ErrorKind::Connector, format!("built for version {} of the contract, and this host knows {major}.{minor}", printable(version)))
-        .with_help("use a host or a connector of a fitting version"))
+    Err(Error::new(
+        ErrorKind::Connector,
+        format!("built for version {} of the contract, and this host knows {major}.{minor}", printable(version)),
+    )
+    .with_help("use a host or a connector of a fitting version"))
 }

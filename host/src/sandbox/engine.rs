@@ -29,8 +29,9 @@ impl Engine {
             .max_wasm_stack(512 << 10)
             .async_stack_size(2 << 20)
             .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
-        let wasmtime = wasmtime::Engine::new(&config)
-            .map_err(|source| Error::new(ErrorKind::Internal, "the WebAssembly engine can't start").with_source(source.to_string()))?;
+        let wasmtime = wasmtime::Engine::new(&config).map_err(|source| {
+            Error::new(ErrorKind::Internal, "the WebAssembly engine can't start").with_source(source.to_string())
+        })?;
         let ticker = Ticker::start(wasmtime.clone())
             .map_err(|source| Error::new(ErrorKind::Internal, "the epoch thread can't start").with_source(source))?;
         Ok(Self { wasmtime, limits: Arc::new(limits.clone()), _ticker: Arc::new(ticker) })

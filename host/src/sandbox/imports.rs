@@ -9,7 +9,9 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+use wasmtime_wasi_http::{
+    ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
 
 use super::bindings::airlock::connector::log;
 use super::limits::InstanceLimits;
@@ -58,7 +60,13 @@ pub(super) struct Gate {
 impl InstanceState {
     /// Without an egress every request is denied. `io`: the runtime that waits for the network, so that a computing guest
     /// does not hold it up.
-    pub(super) fn new(engine: &Engine, egress: Option<Arc<Egress>>, traffic: Arc<Traffic>, log: LogSink, io: tokio::runtime::Handle) -> Self {
+    pub(super) fn new(
+        engine: &Engine,
+        egress: Option<Arc<Egress>>,
+        traffic: Arc<Traffic>,
+        log: LogSink,
+        io: tokio::runtime::Handle,
+    ) -> Self {
         let stderr = MemoryOutputPipe::new(4096);
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
@@ -118,7 +126,10 @@ impl log::Host for InstanceState {
     }
 }
 
-type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>), wasmtime_wasi_http::Error>;
+type Sent = Result<
+    (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>),
+    wasmtime_wasi_http::Error,
+>;
 
 impl WasiHttpHooks for Gate {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
@@ -148,7 +159,9 @@ impl WasiHttpHooks for Gate {
                     let task = AbortOnDrop(io.spawn(async move {
                         match egress {
                             Some(egress) => egress.send(request, &traffic).await,
-                            None => Err(Error::new(ErrorKind::Denied, "the connector made a request where none is allowed")),
+                            None => {
+                                Err(Error::new(ErrorKind::Denied, "the connector made a request where none is allowed"))
+                            }
                         }
                     }));
                     task.await.unwrap_or_else(|source| {
@@ -159,7 +172,8 @@ impl WasiHttpHooks for Gate {
             };
             match outcome {
                 Ok(answer) => {
-                    let mut response = http::Response::new(Full::new(answer.body).map_err(|never| match never {}).boxed_unsync());
+                    let mut response =
+                        http::Response::new(Full::new(answer.body).map_err(|never| match never {}).boxed_unsync());
                     *response.status_mut() = answer.status;
                     *response.headers_mut() = answer.headers;
                     let done: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
@@ -183,8 +197,9 @@ async fn collected(request: http::Request<WasiBody>, limit: usize) -> Result<egr
             .with_source(source.to_string())
             .with_help("raise host.limits.request_bytes")
     })?;
-    let url = url::Url::parse(&parts.uri.to_string())
-        .map_err(|source| Error::new(ErrorKind::Denied, "the connector asked for something that is no URL").with_source(source))?;
+    let url = url::Url::parse(&parts.uri.to_string()).map_err(|source| {
+        Error::new(ErrorKind::Denied, "the connector asked for something that is no URL").with_source(source)
+    })?;
     Ok(egress::Request { method: parts.method, url, headers: parts.headers, body: body.to_bytes() })
 }
 

@@ -94,7 +94,13 @@ const LARGEST_DOCUMENT: usize = 16 << 20;
 
 impl Instance {
     /// `egress`: none where no request is allowed. `io`: the runtime that waits for the network.
-    pub async fn new(connector: &Connector, egress: Option<Arc<Egress>>, traffic: Arc<Traffic>, log: LogSink, io: tokio::runtime::Handle) -> Result<Self> {
+    pub async fn new(
+        connector: &Connector,
+        egress: Option<Arc<Egress>>,
+        traffic: Arc<Traffic>,
+        log: LogSink,
+        io: tokio::runtime::Handle,
+    ) -> Result<Self> {
         let engine = &connector.engine;
         let tick_limit = engine.ticks();
         let mut store = Store::new(&engine.wasmtime, InstanceState::new(engine, egress, traffic, log, io));
@@ -110,7 +116,9 @@ impl Instance {
         let longest_call = Duration::from_secs_f64(engine.limits.page_secs);
         let outcome = tokio::time::timeout(longest_call, connector.pre.instantiate_async(&mut store)).await;
         match outcome {
-            Ok(Ok(bindings)) => Ok(Self { store, bindings, connection: None, reader: None, tick_limit, longest_call, page_bytes }),
+            Ok(Ok(bindings)) => {
+                Ok(Self { store, bindings, connection: None, reader: None, tick_limit, longest_call, page_bytes })
+            }
             Ok(Err(trap)) => Err(trapped(&store, "start", &trap, tick_limit)),
             Err(_) => Err(too_long("start", longest_call)),
         }
@@ -121,8 +129,9 @@ impl Instance {
         let call = self.bindings.airlock_connector_source().call_describe(&mut self.store);
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let description = self.end("describe", outcome)?;
-        let config_schema = serde_json::from_str(&description.config_schema)
-            .map_err(|source| Error::new(ErrorKind::Connector, "its configuration schema is no JSON").with_source(source))?;
+        let config_schema = serde_json::from_str(&description.config_schema).map_err(|source| {
+            Error::new(ErrorKind::Connector, "its configuration schema is no JSON").with_source(source)
+        })?;
         Ok(Description {
             name: printable(&description.name),
             version: printable(&description.version),
@@ -151,10 +160,17 @@ impl Instance {
         let call = resource.call_grants(&mut self.store, connection);
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let grants = self.end("grants", outcome)?;
-        let credential = |credential: wit::Credential| CredentialRequest { name: credential.name, authentication: credential.authentication };
+        let credential = |credential: wit::Credential| CredentialRequest {
+            name: credential.name,
+            authentication: credential.authentication,
+        };
         Ok(grants
             .into_iter()
-            .map(|grant| GrantRequest { origin: grant.origin, at: grant.at, credentials: grant.credentials.into_iter().map(credential).collect() })
+            .map(|grant| GrantRequest {
+                origin: grant.origin,
+                at: grant.at,
+                credentials: grant.credentials.into_iter().map(credential).collect(),
+            })
             .collect())
     }
 
@@ -189,7 +205,12 @@ impl Instance {
             .map_err(|source| Error::new(ErrorKind::Connector, "its explanation is no JSON").with_source(source))
     }
 
-    pub async fn partitions(&mut self, stream: &str, parents: Option<&PageRecords>, state: Option<&str>) -> Result<Vec<Partition>> {
+    pub async fn partitions(
+        &mut self,
+        stream: &str,
+        parents: Option<&PageRecords>,
+        state: Option<&str>,
+    ) -> Result<Vec<Partition>> {
         let connection = self.begin_connected()?;
         let (parents, state) = (parents.map(PageRecords::to_wit), state.map(str::to_owned));
         let source = self.bindings.airlock_connector_source();
@@ -197,7 +218,11 @@ impl Instance {
         let call = resource.call_partitions(&mut self.store, connection, stream, parents.as_ref(), state.as_ref());
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let partitions = self.end("partitions", outcome)?;
-        Ok(self.returned(partitions)?.into_iter().map(|partition| Partition { id: partition.id, data: partition.data }).collect())
+        Ok(self
+            .returned(partitions)?
+            .into_iter()
+            .map(|partition| Partition { id: partition.id, data: partition.data })
+            .collect())
     }
 
     /// Begins to read a partition; the one before is given up.
@@ -234,8 +259,11 @@ impl Instance {
             wit_types::Records::ArrowIpc(bytes) => PageRecords::ArrowIpc(bytes),
         };
         if records.bytes().len() > self.page_bytes {
-            return Err(Error::new(ErrorKind::LimitExceeded, format!("a page of {} bytes, more than {}", records.bytes().len(), self.page_bytes))
-                .with_help("raise host.limits.page_bytes"));
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("a page of {} bytes, more than {}", records.bytes().len(), self.page_bytes),
+            )
+            .with_help("raise host.limits.page_bytes"));
         }
         Ok(Some(Page { records, checkpoint: page.checkpoint }))
     }
@@ -289,9 +317,9 @@ impl Instance {
         }
         let text = |message: &str| printable(&gate.redact(message));
         Err(match error {
-            wit_types::Error::InvalidConfig(diagnostics) => {
-                Error::from_diagnostics(diagnostics.into_iter().map(|diagnostic| convert_diagnostic(diagnostic, &text)).collect())
-            }
+            wit_types::Error::InvalidConfig(diagnostics) => Error::from_diagnostics(
+                diagnostics.into_iter().map(|diagnostic| convert_diagnostic(diagnostic, &text)).collect(),
+            ),
             wit_types::Error::Unauthorized(message) => Error::new(ErrorKind::Unauthorized, text(&message))
                 .with_help("check the credential: the secret, and where it goes (`client.auth`)"),
             wit_types::Error::Unavailable(message) => Error::new(ErrorKind::Unavailable, text(&message)),
@@ -306,7 +334,9 @@ impl CredentialRequest {
     pub fn resolve(&self, fill: impl Fn(&str) -> Result<SecretString>) -> Result<Credential> {
         Ok(match &self.authentication {
             wit::Authentication::Bearer(token) => Credential::Bearer(fill(token)?),
-            wit::Authentication::Basic(basic) => Credential::Basic { username: fill(&basic.username)?, password: fill(&basic.password)? },
+            wit::Authentication::Basic(basic) => {
+                Credential::Basic { username: fill(&basic.username)?, password: fill(&basic.password)? }
+            }
             wit::Authentication::ApiKey(key) => Credential::ApiKey {
                 name: key.name.clone(),
                 value: fill(&key.value)?,
@@ -327,8 +357,13 @@ impl CredentialRequest {
                     },
                 };
                 let access_token = oauth2.access_token.as_deref().map(&fill).transpose()?;
-                let mut resolved = OAuth2::new(grant, oauth2.token_url.clone(), fill(&oauth2.client_id)?, fill(&oauth2.client_secret)?)
-                    .with_access_token(access_token);
+                let mut resolved = OAuth2::new(
+                    grant,
+                    oauth2.token_url.clone(),
+                    fill(&oauth2.client_id)?,
+                    fill(&oauth2.client_secret)?,
+                )
+                .with_access_token(access_token);
                 for (name, value) in &oauth2.request_data {
                     resolved.request_data.push((name.clone(), fill(value)?));
                 }
@@ -374,7 +409,9 @@ fn convert_diagnostic(diagnostic: wit_types::Diagnostic, text: &impl Fn(&str) ->
 
 fn stream_spec(stream: wit::Stream) -> Result<StreamSpec> {
     let hints = serde_json::from_str(&stream.hints).map_err(|source| {
-        Error::new(ErrorKind::Connector, "a stream's hints are no JSON object").with_context("stream", printable(&stream.name)).with_source(source)
+        Error::new(ErrorKind::Connector, "a stream's hints are no JSON object")
+            .with_context("stream", printable(&stream.name))
+            .with_source(source)
     })?;
     Ok(StreamSpec {
         name: stream.name,

@@ -26,7 +26,8 @@ pub(crate) fn printable(text: &str) -> String {
             shown.push('…');
             break;
         }
-        let invisible = c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        let invisible = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
         match c {
             '\n' | '\r' | '\t' => shown.push(' '),
             _ if invisible => shown.extend(c.escape_unicode()),

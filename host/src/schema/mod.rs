@@ -5,7 +5,7 @@
 mod contract;
 mod hints;
 mod naming;
-pub(crate) mod stored;
+mod stored;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};

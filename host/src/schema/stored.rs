@@ -24,14 +24,6 @@ pub struct StoredSchema {
     pub content: Value,
 }
 
-pub(crate) fn to_json(schema: &Schema) -> Value {
-    schema.to_stored(None).content
-}
-
-pub(crate) fn from_json(stored: &Value) -> Result<Schema> {
-    Schema::from_stored(stored)
-}
-
 impl Schema {
     /// dlt's form. `previous` is the version and hash that is stored: the version grows if the content changed.
     pub fn to_stored(&self, previous: Option<(u64, &str)>) -> StoredSchema {

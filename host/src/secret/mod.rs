@@ -89,8 +89,10 @@ impl SecretSources {
     fn read_file(&self) -> Result<BTreeMap<String, SecretString>> {
         let mut secrets = BTreeMap::new();
         let Some(file) = self.file.as_ref().filter(|file| file.exists()) else { return Ok(secrets) };
-        let error = |message: String| Error::new(ErrorKind::Config, message).with_context("file", file.display().to_string());
-        let text = std::fs::read_to_string(file).map_err(|source| error("the secrets can't be read".to_owned()).with_source(source))?;
+        let error =
+            |message: String| Error::new(ErrorKind::Config, message).with_context("file", file.display().to_string());
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| error("the secrets can't be read".to_owned()).with_source(source))?;
         // The parser's own message quotes the line, which holds a secret: only the place is said.
         let table: toml::Table = toml::from_str(&text).map_err(|mistake| {
             let line = mistake.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
@@ -133,7 +135,10 @@ impl Secrets {
         let names: BTreeSet<_> = references(reference).map(str::to_owned).collect();
         for name in names {
             let secret = self.values.get(&name).ok_or_else(|| {
-                Error::new(ErrorKind::Denied, format!("the connector asked for the secret `{name}`, which the configuration does not name"))
+                Error::new(
+                    ErrorKind::Denied,
+                    format!("the connector asked for the secret `{name}`, which the configuration does not name"),
+                )
             })?;
             filled = filled.replace(&format!("${{secrets.{name}}}"), secret.expose_secret());
         }

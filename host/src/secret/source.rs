@@ -14,7 +14,10 @@ pub enum SecretSource {
     File(PathBuf),
     /// Run by `sh -c`; its standard output, without the last line break.
     Command(String),
-    Keyring { service: String, user: String },
+    Keyring {
+        service: String,
+        user: String,
+    },
 }
 
 impl SecretSource {
@@ -33,7 +36,9 @@ impl SecretSource {
     }
 
     pub(super) fn read(&self, name: &str) -> Result<SecretString> {
-        let missing = |place: String| Error::new(ErrorKind::Config, format!("the secret `{name}` is not there")).with_context("looked in", place);
+        let missing = |place: String| {
+            Error::new(ErrorKind::Config, format!("the secret `{name}` is not there")).with_context("looked in", place)
+        };
         match self {
             Self::Environment(variable) => environment(variable).ok_or_else(|| {
                 missing(format!("the environment variable {variable}"))
@@ -75,7 +80,8 @@ impl SecretSource {
 
 /// `stripe.key` → `AIRLOCK_SECRET_STRIPE_KEY`.
 pub(super) fn variable_name(name: &str) -> String {
-    let upper: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let upper: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("AIRLOCK_SECRET_{upper}")
 }
 
@@ -99,9 +105,10 @@ mod tests {
     fn sources() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "from a file\n").unwrap();
-        for (text, expected) in
-            [(format!("file:{}", file.path().display()), "from a file"), ("cmd:echo from a command".to_owned(), "from a command")]
-        {
+        for (text, expected) in [
+            (format!("file:{}", file.path().display()), "from a file"),
+            ("cmd:echo from a command".to_owned(), "from a command"),
+        ] {
             let secret = SecretSource::parse("x", &text).unwrap().read("x").unwrap();
             assert_eq!(secret.expose_secret(), expected);
         }

@@ -9,13 +9,15 @@ use std::path::Path;
 use arrow::record_batch::RecordBatch;
 use duckdb::{Config, Connection};
 
-use super::sql::dialect::{Dialect, TableName};
+use super::sql::dialect::{Dialect, TableName, identifier, literal};
 use super::sql::{Database, SqlDestination};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What DuckDB may hold in memory before it spills to a folder beside the file.
 const MEMORY_LIMIT: &str = "512MB";
 const THREADS: i64 = 2;
+/// What the file is attached as: no dataset is called so.
+const CATALOG: &str = "airlock file";
 
 /// Opens or makes the file. It stays locked for other processes until the destination is dropped.
 pub(super) fn open(path: &Path, dataset: &str) -> Result<SqlDestination<DuckDb>> {
@@ -40,7 +42,11 @@ fn connect(path: &Path) -> duckdb::Result<Connection> {
         .with("temp_directory", spill.to_string_lossy())?
         // What a package needs is built in; nothing is fetched from the network behind the user's back.
         .with("autoinstall_known_extensions", "false")?;
-    Connection::open_with_flags(path, config)
+    let connection = Connection::open_in_memory_with_flags(config)?;
+    // DuckDB names a database after its file: `pm.duckdb` with a dataset `pm` would make the name `pm` ambiguous.
+    let catalog = identifier(CATALOG);
+    connection.execute_batch(&format!("ATTACH {} AS {catalog}; USE {catalog}", literal(&path.to_string_lossy())))?;
+    Ok(connection)
 }
 
 /// Tells a file in use from one that is no database.

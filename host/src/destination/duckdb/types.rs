@@ -5,10 +5,6 @@
 use crate::destination::sql::dialect::Dialect;
 use crate::schema::{Column, DataType};
 
-/// dlt's defaults for decimals.
-const PRECISION: u32 = 38;
-const SCALE: u32 = 9;
-
 pub(super) struct DuckDb;
 
 impl Dialect for DuckDb {
@@ -31,11 +27,9 @@ impl Dialect for DuckDb {
             DataType::Json => "JSON",
             DataType::Date => "DATE",
             DataType::Time => "TIME",
-            DataType::Wei => return format!("DECIMAL({PRECISION},0)"),
-            DataType::Decimal => {
-                let precision = column.precision.unwrap_or(PRECISION).clamp(1, PRECISION);
-                let scale = column.scale.unwrap_or(if column.precision.is_some() { 0 } else { SCALE });
-                return format!("DECIMAL({precision},{})", scale.min(precision));
+            DataType::Wei | DataType::Decimal => {
+                let (precision, scale) = column.decimal_shape();
+                return format!("DECIMAL({precision},{scale})");
             }
         };
         name.to_owned()

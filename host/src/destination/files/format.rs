@@ -85,7 +85,6 @@ fn arrow_schema(table: &TableSchema) -> SchemaRef {
 }
 
 fn arrow_type(column: &Column) -> ArrowType {
-    let decimal = |scale: u32| ArrowType::Decimal128(38, i8::try_from(scale.min(38)).unwrap_or(0));
     match column.data_type {
         DataType::Text | DataType::Json => ArrowType::Utf8,
         DataType::Double => ArrowType::Float64,
@@ -93,8 +92,10 @@ fn arrow_type(column: &Column) -> ArrowType {
         DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         DataType::Bigint => ArrowType::Int64,
         DataType::Binary => ArrowType::Binary,
-        DataType::Wei => decimal(0),
-        DataType::Decimal => decimal(column.scale.unwrap_or(if column.precision.is_some() { 0 } else { 9 })),
+        DataType::Wei | DataType::Decimal => {
+            let (precision, scale) = column.decimal_shape();
+            ArrowType::Decimal128(precision, scale)
+        }
         DataType::Date => ArrowType::Date32,
         DataType::Time => ArrowType::Time64(TimeUnit::Microsecond),
     }

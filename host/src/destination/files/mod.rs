@@ -20,7 +20,7 @@ use super::{Capabilities, Destination, Stored, root_table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::package::{LoadPackage, LoadReceipt};
-use crate::schema::{TableSchema, WriteDisposition, stored};
+use crate::schema::{Schema, TableSchema, WriteDisposition};
 
 const STATE: &str = "_dlt_pipeline_state";
 const VERSION: &str = "_dlt_version";
@@ -40,7 +40,8 @@ pub(super) fn open(folder: &Path, dataset: &str, format: Format) -> Result<Files
         return Err(Error::new(ErrorKind::Usage, format!("`{dataset}` can't be the name of a folder")));
     }
     let root = folder.join(dataset);
-    fs::create_dir_all(root.join(LOADS)).map_err(|error| refused(error).with_context("folder", root.display().to_string()))?;
+    fs::create_dir_all(root.join(LOADS))
+        .map_err(|error| refused(error).with_context("folder", root.display().to_string()))?;
     Ok(Files { root, format })
 }
 
@@ -64,7 +65,7 @@ impl Destination for Files {
             .map_err(|error| Error::new(ErrorKind::Destination, "the stored schema is broken").with_source(error))?;
         Ok(Stored {
             state: pipeline_state::decode(&state)?.state.unwrap_or_default(),
-            schema: stored::from_json(&schema)?,
+            schema: Schema::from_stored(&schema)?,
         })
     }
 
@@ -81,10 +82,11 @@ impl Files {
             return Ok(LoadReceipt { rows: Vec::new(), already_loaded: true });
         }
         let previous = log.newest().map_err(refused)?;
-        let mut plan = Plan { root: &self.root, format: self.format, package, commit: Commit::default(), tables: Vec::new() };
+        let mut plan =
+            Plan { root: &self.root, format: self.format, package, commit: Commit::default(), tables: Vec::new() };
         plan.tables()?;
-        let (document, hash) = pipeline_state::schema_document(&package.schema);
-        plan.system(previous.as_ref(), &hash);
+        let schema = package.schema.to_stored(None);
+        plan.system(previous.as_ref(), &schema.version_hash);
         let Plan { commit, tables, .. } = plan;
 
         log.plan(&commit).map_err(refused)?;
@@ -106,7 +108,7 @@ impl Files {
         let state = pipeline_state::encode(&package.pipeline, 1, &package.state)?;
         commit_log::write_durably(&self.root.join(&commit.state), state.as_bytes()).map_err(refused)?;
         if commit.written.contains(&commit.schema) {
-            let document = document.to_string();
+            let document = schema.content.to_string();
             commit_log::write_durably(&self.root.join(&commit.schema), document.as_bytes()).map_err(refused)?;
         }
         failpoint::hit("destination.before_commit");
@@ -235,7 +237,10 @@ fn check_name(table: &str) -> Result<()> {
 
 /// Whether a name stays where it is put, on every file system.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= MAX_IDENTIFIER_LENGTH + 50 && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
+    !name.is_empty()
+        && name.len() <= MAX_IDENTIFIER_LENGTH + 50
+        && !name.starts_with('.')
+        && !name.contains(['/', '\\', '\0'])
 }
 
 /// Tells a full disk from the rest.

@@ -41,16 +41,19 @@ pub(super) fn open(url: &str, dataset: &str) -> Result<SqlDestination<Postgres>>
     if config.get_application_name().is_none() {
         config.application_name("airlock");
     }
-    let connect = || -> Result<Client> {
-        let mut client = config.connect(encryption()?).map_err(unreachable)?;
-        client.batch_execute(LOCK_TIMEOUT).map_err(refused)?;
-        Ok(client)
-    };
-    Ok(SqlDestination::new(Postgres { client: connect()? }, dataset))
+    let client = connect(&config)?;
+    Ok(SqlDestination::new(Postgres { config, client }, dataset))
 }
 
 pub(super) struct Postgres {
+    config: Config,
     client: Client,
+}
+
+fn connect(config: &Config) -> Result<Client> {
+    let mut client = config.connect(encryption()?).map_err(unreachable)?;
+    client.batch_execute(LOCK_TIMEOUT).map_err(refused)?;
+    Ok(client)
 }
 
 fn encryption() -> Result<MakeRustlsConnect> {
@@ -105,6 +108,14 @@ impl Database for Postgres {
         &types::Postgres
     }
 
+    fn reconnect(&mut self) -> Result<bool> {
+        let broken = self.client.is_closed();
+        if broken {
+            self.client = connect(&self.config)?;
+        }
+        Ok(broken)
+    }
+
     fn execute(&mut self, sql: &str) -> Result<u64> {
         let messages = self.client.simple_query(sql).map_err(refused)?;
         Ok(messages.iter().fold(0, |changed, message| match message {
@@ -140,8 +151,7 @@ impl Database for Postgres {
             for row in 0..batch.num_rows() {
                 cells.clear();
                 cells.extend(columns.iter().map(|column| column.cell(row)));
-                let values: Vec<&(dyn ToSql + Sync)> =
-                    cells.iter().map(|cell| cell as &(dyn ToSql + Sync)).collect();
+                let values: Vec<&(dyn ToSql + Sync)> = cells.iter().map(|cell| cell as &(dyn ToSql + Sync)).collect();
                 writer.write(&values)?;
             }
             writer.finish()

@@ -38,11 +38,10 @@ impl Dialect for Postgres {
             DataType::Date => "date",
             DataType::Time => "time",
             DataType::Wei => "numeric(78,0)",
-            DataType::Decimal => match (column.precision, column.scale) {
-                (None, None) => "numeric(38,9)",
-                (None, Some(scale)) => return format!("numeric(38,{scale})"),
-                (Some(precision), scale) => return format!("numeric({precision},{})", scale.unwrap_or(0)),
-            },
+            DataType::Decimal => {
+                let (precision, scale) = column.decimal_shape();
+                return format!("numeric({precision},{scale})");
+            }
         };
         name.to_owned()
     }

@@ -35,9 +35,8 @@ enum Keep {
 impl Family<'_> {
     /// All rows of the dataset's tables go, the staged ones come.
     pub(crate) fn replace(&self) -> Vec<String> {
-        let clear = |table: &&TableSchema| {
-            self.dialect.clear(&self.dialect.locate(self.dataset, Area::Dataset, &table.name))
-        };
+        let clear =
+            |table: &&TableSchema| self.dialect.clear(&self.dialect.locate(self.dataset, Area::Dataset, &table.name));
         let mut statements: Vec<String> = self.tables.iter().rev().map(clear).collect();
         statements.extend(self.insert());
         statements
@@ -201,14 +200,11 @@ impl Family<'_> {
         let (target, staged) = (self.target(root), self.staged(root));
         let scope = match merge_key {
             [] => String::new(),
-            key => format!(
-                " AND {} IN (SELECT {} FROM {staged})",
-                row(key),
-                identifiers(key.iter().copied())
-            ),
+            key => format!(" AND {} IN (SELECT {} FROM {staged})", row(key), identifiers(key.iter().copied())),
         };
         let absent = self.dialect.absent("row", "_dlt_id", &staged, "_dlt_id");
-        let columns = root.columns.values().filter(|column| column.name != options.valid_from && column.name != options.valid_to);
+        let columns =
+            root.columns.values().filter(|column| column.name != options.valid_from && column.name != options.valid_to);
         let columns = identifiers(columns.map(|column| column.name.as_str()));
         let mut statements = vec![
             format!("UPDATE {target} AS \"row\" SET {to} = {boundary} WHERE {active} AND {absent}{scope}"),
@@ -279,4 +275,81 @@ fn is_marked(column: &Column) -> String {
 
 fn microseconds(text: &str) -> Result<i64> {
     parse_timestamp(text).ok_or_else(|| Error::new(ErrorKind::Config, format!("{} is no timestamp", literal(text))))
+}
+
+#[cfg(test)]
+mod tests {
+    use indexmap::IndexMap;
+
+    use super::*;
+    use crate::schema::WriteDisposition;
+
+    struct Plain;
+
+    impl Dialect for Plain {
+        fn name(&self) -> &'static str {
+            "SQL"
+        }
+
+        fn max_identifier_length(&self) -> usize {
+            63
+        }
+
+        fn column_type(&self, _column: &Column) -> String {
+            "TEXT".to_owned()
+        }
+    }
+
+    fn table(name: &str, parent: Option<&str>, columns: Vec<Column>) -> TableSchema {
+        TableSchema {
+            name: name.to_owned(),
+            stream: "t".to_owned(),
+            parent: parent.map(str::to_owned),
+            write_disposition: WriteDisposition::Merge,
+            merge_strategy: MergeStrategy::DeleteInsert,
+            columns: columns.into_iter().map(|column| (column.name.clone(), column)).collect::<IndexMap<_, _>>(),
+        }
+    }
+
+    fn key(name: &str) -> Column {
+        Column { primary_key: true, ..Column::new(name, DataType::Text) }
+    }
+
+    #[test]
+    fn rows_are_deleted_by_sets_from_the_bottom_up() {
+        let root = table("t", None, vec![key("a"), key("b\"")]);
+        let child = table("t__c", Some("t"), vec![Column::new("k", DataType::Text)]);
+        let grandchild = table("t__c__g", Some("t__c"), vec![Column::new("g", DataType::Text)]);
+        let family = Family { dialect: &Plain, dataset: "d", tables: vec![&root, &child, &grandchild] };
+        let merge = family.merge(&MergeStrategy::DeleteInsert, 0).unwrap();
+        let matched = r#"("a", "b""") IN (SELECT "a", "b""" FROM "d_staging"."t")"#;
+        let of_root = format!(r#""_dlt_parent_id" IN (SELECT "_dlt_id" FROM "d"."t" WHERE {matched})"#);
+        let of_child = format!(r#""_dlt_parent_id" IN (SELECT "_dlt_id" FROM "d"."t__c" WHERE {of_root})"#);
+        let expected = [
+            format!(r#"DELETE FROM "d"."t__c__g" WHERE {of_child}"#),
+            format!(r#"DELETE FROM "d"."t__c" WHERE {of_root}"#),
+            format!(r#"DELETE FROM "d"."t" WHERE {matched}"#),
+            r#"INSERT INTO "d"."t" ("a", "b""") SELECT "a", "b""" FROM "d_staging"."t""#.to_owned(),
+            r#"INSERT INTO "d"."t__c" ("k") SELECT "k" FROM "d_staging"."t__c""#.to_owned(),
+            r#"INSERT INTO "d"."t__c__g" ("g") SELECT "g" FROM "d_staging"."t__c__g""#.to_owned(),
+        ];
+        assert_eq!(merge.apply, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_merged_is_refused() {
+        let keyless = table("t", None, vec![Column::new("a", DataType::Text)]);
+        let hidden = table("t", None, vec![key("rowid")]);
+        let timeless = MergeStrategy::Scd2(Scd2 { boundary_timestamp: Some("soon".to_owned()), ..Scd2::default() });
+        let cases = [
+            (&keyless, MergeStrategy::Upsert, ErrorKind::Destination),
+            (&keyless, MergeStrategy::InsertOnly, ErrorKind::Destination),
+            (&keyless, timeless, ErrorKind::Config),
+            (&hidden, MergeStrategy::DeleteInsert, ErrorKind::Destination),
+        ];
+        for (root, strategy, kind) in cases {
+            let family = Family { dialect: &Plain, dataset: "d", tables: vec![root] };
+            assert_eq!(family.merge(&strategy, 0).unwrap_err().kind(), kind, "{strategy:?}");
+        }
+    }
 }

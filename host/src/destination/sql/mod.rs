@@ -33,7 +33,12 @@ pub(crate) trait Database: Send {
     /// lacks become null.
     fn append(&mut self, table: &TableName, batch: &RecordBatch) -> Result<()>;
 
-    /// Called before the first transaction: makes sure that no other run of the pipeline writes, if the database does not
+    /// Called before each use: connects again if the connection broke, and says whether it did.
+    fn reconnect(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Called before a connection's first transaction: makes sure that no other run of the pipeline writes, if the database does not
     /// see to that by itself.
     fn claim(&mut self, _dataset: &str, _pipeline: &str) -> Result<()> {
         Ok(())
@@ -64,7 +69,8 @@ impl<D: Database> SqlDestination<D> {
     }
 
     fn write(&mut self, package: &LoadPackage) -> Result<LoadReceipt> {
-        let mut load = Load { database: &mut self.database, dataset: &self.dataset, package, catalog: Catalog::default() };
+        let mut load =
+            Load { database: &mut self.database, dataset: &self.dataset, package, catalog: Catalog::default() };
         load.prepare()?;
         if load.is_loaded()? {
             return Ok(LoadReceipt { rows: Vec::new(), already_loaded: true });
@@ -95,11 +101,13 @@ impl<D: Database> Destination for SqlDestination<D> {
     }
 
     fn read(&mut self, pipeline: &str) -> Result<Stored> {
+        self.claimed &= !self.database.reconnect()?;
         let catalog = Catalog::from_rows(self.database.query(&self.database.dialect().catalog(&self.dataset))?);
         system::read(&mut self.database, &self.dataset, &catalog, pipeline)
     }
 
     fn load(&mut self, package: &LoadPackage) -> Result<LoadReceipt> {
+        self.claimed &= !self.database.reconnect()?;
         if !self.claimed {
             self.database.claim(&self.dataset, &package.pipeline)?;
             self.claimed = true;
@@ -207,8 +215,7 @@ impl<D: Database> Load<'_, D> {
                 self.evolve(Area::Dataset, table)?;
                 self.evolve(Area::Staging, table)?;
             }
-            self.merge(root, &family)
-                .map_err(|error| error.with_context("table", root.name.clone()))?;
+            self.merge(root, &family).map_err(|error| error.with_context("table", root.name.clone()))?;
             for table in &family {
                 self.drop_staged(table)?;
             }
@@ -275,7 +282,9 @@ fn route(package: &LoadPackage, root: &TableSchema) -> Result<Route> {
     let scd2 = matches!(root.merge_strategy, MergeStrategy::Scd2(_));
     match root.write_disposition {
         WriteDisposition::Skip => Ok(Route::Skip),
-        WriteDisposition::Append | WriteDisposition::Merge | WriteDisposition::Replace if collected => Ok(Route::Staged),
+        WriteDisposition::Append | WriteDisposition::Merge | WriteDisposition::Replace if collected => {
+            Ok(Route::Staged)
+        }
         WriteDisposition::Append => Ok(Route::Direct),
         WriteDisposition::Merge if !scd2 => Ok(Route::Staged),
         // Without knowing where the stream ends, rows that merely come later would be taken for gone.

@@ -11,7 +11,7 @@ use crate::destination::Stored;
 use crate::destination::pipeline_state::{self, SCHEMA_ENGINE_VERSION, STATE_ENGINE_VERSION};
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::LoadPackage;
-use crate::schema::stored;
+use crate::schema::Schema;
 
 const LOADS: &str = "_dlt_loads";
 const VERSION: &str = "_dlt_version";
@@ -37,7 +37,7 @@ pub(super) fn read(database: &mut impl Database, dataset: &str, catalog: &Catalo
     if let Some(version) = newest_version(database, dataset, catalog, &schema_name)? {
         let document = serde_json::from_str(&version.schema)
             .map_err(|error| Error::new(ErrorKind::Destination, "the stored schema is broken").with_source(error))?;
-        stored.schema = stored::from_json(&document)?;
+        stored.schema = Schema::from_stored(&document)?;
     }
     Ok(stored)
 }
@@ -91,21 +91,18 @@ pub(super) fn record(
     let dialect = database.dialect();
     let now = dialect.timestamp(Timestamp::now().as_microsecond());
     let pipeline = literal(&package.pipeline);
-    let (mut document, hash) = pipeline_state::schema_document(&package.schema);
-
     let newest = newest_version(database, dataset, catalog, &package.pipeline)?;
-    if newest.as_ref().is_none_or(|newest| newest.hash != hash) {
-        let number = newest.map_or(1, |newest| newest.number + 1);
-        if let Some(fields) = document.as_object_mut() {
-            fields.insert("version".to_owned(), number.into());
-        }
+    let known = newest.as_ref().map(|newest| (newest.number, newest.hash.as_str()));
+    let schema = package.schema.to_stored(known);
+    if known.is_none_or(|(_, hash)| hash != schema.version_hash) {
         database.execute(&format!(
-            "INSERT INTO {} (version, engine_version, inserted_at, schema_name, version_hash, {}) VALUES ({number}, \
+            "INSERT INTO {} (version, engine_version, inserted_at, schema_name, version_hash, {}) VALUES ({}, \
              {SCHEMA_ENGINE_VERSION}, {now}, {pipeline}, {}, {})",
             table(dialect, dataset, VERSION),
             identifier("schema"),
-            literal(&hash),
-            literal(&document.to_string())
+            schema.version,
+            literal(&schema.version_hash),
+            literal(&schema.content.to_string())
         ))?;
     }
 
@@ -128,7 +125,7 @@ pub(super) fn record(
          {})",
         table(dialect, dataset, LOADS),
         literal(&package.load_id),
-        literal(&hash)
+        literal(&schema.version_hash)
     ))?;
     Ok(())
 }
@@ -157,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_load_id_is_a_time() {
-        let cases = [("1795345642.2245898", 1_795_345_642_224_589), ("1795345642", 1_795_345_642_000_000), ("1.5", 1_500_000)];
+        let cases =
+            [("1795345642.2245898", 1_795_345_642_224_589), ("1795345642", 1_795_345_642_000_000), ("1.5", 1_500_000)];
         for (load_id, expected) in cases {
             assert_eq!(load_time(load_id), expected, "{load_id}");
         }

@@ -3,7 +3,6 @@
 //! Must never drop a column or change a type: data that is there stays.
 
 use indexmap::IndexMap;
-use serde_json::Map;
 
 use super::dialect::{Area, Dialect, identifier};
 use crate::schema::{Column, DataType, MergeStrategy, TableSchema, WriteDisposition};
@@ -80,57 +79,53 @@ impl Catalog {
 
 /// `_dlt_loads`: one row per committed package; readers take rows of packages with status 0.
 pub(crate) fn loads() -> TableSchema {
-    system("_dlt_loads", &[
-        ("load_id", DataType::Text, false),
-        ("schema_name", DataType::Text, true),
-        ("status", DataType::Bigint, false),
-        ("inserted_at", DataType::Timestamp, false),
-        ("schema_version_hash", DataType::Text, true),
-    ])
+    system(
+        "_dlt_loads",
+        &[
+            ("load_id", DataType::Text, false),
+            ("schema_name", DataType::Text, true),
+            ("status", DataType::Bigint, false),
+            ("inserted_at", DataType::Timestamp, false),
+            ("schema_version_hash", DataType::Text, true),
+        ],
+    )
 }
 
 /// `_dlt_version`: one row per version of the schema.
 pub(crate) fn version() -> TableSchema {
-    system("_dlt_version", &[
-        ("version", DataType::Bigint, false),
-        ("engine_version", DataType::Bigint, false),
-        ("inserted_at", DataType::Timestamp, false),
-        ("schema_name", DataType::Text, false),
-        ("version_hash", DataType::Text, false),
-        ("schema", DataType::Text, false),
-    ])
+    system(
+        "_dlt_version",
+        &[
+            ("version", DataType::Bigint, false),
+            ("engine_version", DataType::Bigint, false),
+            ("inserted_at", DataType::Timestamp, false),
+            ("schema_name", DataType::Text, false),
+            ("version_hash", DataType::Text, false),
+            ("schema", DataType::Text, false),
+        ],
+    )
 }
 
 /// `_dlt_pipeline_state`: the newest state of each pipeline.
 pub(crate) fn pipeline_state() -> TableSchema {
-    system("_dlt_pipeline_state", &[
-        ("version", DataType::Bigint, false),
-        ("engine_version", DataType::Bigint, false),
-        ("pipeline_name", DataType::Text, false),
-        ("state", DataType::Text, false),
-        ("created_at", DataType::Timestamp, false),
-        ("version_hash", DataType::Text, true),
-        ("_dlt_load_id", DataType::Text, false),
-        ("_dlt_id", DataType::Text, false),
-    ])
+    system(
+        "_dlt_pipeline_state",
+        &[
+            ("version", DataType::Bigint, false),
+            ("engine_version", DataType::Bigint, false),
+            ("pipeline_name", DataType::Text, false),
+            ("state", DataType::Text, false),
+            ("created_at", DataType::Timestamp, false),
+            ("version_hash", DataType::Text, true),
+            ("_dlt_load_id", DataType::Text, false),
+            ("_dlt_id", DataType::Text, false),
+        ],
+    )
 }
 
 fn system(name: &str, columns: &[(&str, DataType, bool)]) -> TableSchema {
     let columns = columns.iter().map(|(name, data_type, nullable)| {
-        let column = Column {
-            name: (*name).to_owned(),
-            data_type: *data_type,
-            nullable: *nullable,
-            precision: None,
-            scale: None,
-            primary_key: false,
-            merge_key: false,
-            unique: false,
-            hard_delete: false,
-            dedup_sort: None,
-            variant: false,
-            hints: Map::new(),
-        };
+        let column = Column { nullable: *nullable, ..Column::new(*name, *data_type) };
         (column.name.clone(), column)
     });
     TableSchema {
