@@ -75,8 +75,8 @@ impl Assembler {
         activity: Arc<IndexMap<String, StreamActivity>>,
         combine: Combine,
     ) -> Self {
-        let mut working = state.clone();
-        working.version = crate::state::VERSION;
+        let closed = State { version: crate::state::VERSION, ..state };
+        let mut working = closed.clone();
         working.run.get_or_insert_with(|| RunState { fingerprint: fingerprint.to_owned(), ..RunState::default() });
         Self {
             pipeline: pipeline.to_owned(),
@@ -85,7 +85,7 @@ impl Assembler {
             control,
             activity,
             combine,
-            closed: state,
+            closed,
             state: working,
             load_id: load_id(""),
             unmarked: HashSet::new(),
@@ -136,7 +136,18 @@ impl Assembler {
                 self.state.run = None;
             }
         }
-        let package = if self.anything_new || self.state != self.closed { self.close() } else { Ok(None) };
+        // That partitions are known, and not one of their pages is loaded, is not worth a package.
+        let progressed = self.state.run.as_ref().is_some_and(|run| {
+            run.streams
+                .values()
+                .any(|stream| stream.staged || stream.pending.iter().any(|pending| pending.checkpoint.is_some()))
+        });
+        let changed = self.state.streams != self.closed.streams
+            || match &self.state.run {
+                Some(_) => progressed && self.state.run != self.closed.run,
+                None => self.closed.run.is_some(),
+            };
+        let package = if self.anything_new || changed { self.close() } else { Ok(None) };
         let outcome = Outcome {
             interrupted: stopped && self.failed.is_empty() && self.done.len() < self.streams.len(),
             failed: self.failed,

@@ -411,15 +411,17 @@ impl StreamRows {
     }
 
     fn row_id(&mut self, context: &mut Context<'_>, record: Record<'_>, table: usize, place: Place) -> Result<RowId> {
+        // Where the root's id is random, a hash of it says no more than another random id, and costs ten times as much.
+        let derived = self.plan.write_disposition == WriteDisposition::Merge
+            && self.plan.merge_strategy != MergeStrategy::DeleteInsert;
+        if !derived {
+            return context.ids.next();
+        }
         if let Some(parent) = place.parent {
             return Ok(RowId::of_child(parent.id, &self.tables[table].name, place.index, &mut self.bytes));
         }
-        if self.plan.write_disposition != WriteDisposition::Merge {
-            return context.ids.next();
-        }
         match self.plan.merge_strategy {
-            MergeStrategy::DeleteInsert => context.ids.next(),
-            MergeStrategy::Scd2(_) => {
+            MergeStrategy::DeleteInsert | MergeStrategy::Scd2(_) => {
                 self.scratch.clear();
                 record.write_canonical(0, &mut self.scratch);
                 Ok(RowId::of(self.scratch.as_bytes()))
