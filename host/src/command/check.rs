@@ -32,7 +32,11 @@ impl Check {
         let explained = if self.explain { Some(runtimes.guests.block_on(instance.explain())?) } else { None };
         let streams = connection.streams.len();
         if !printer.json {
-            printer.document(&format!("ok  configuration: {}, {streams} streams", self.connection.config.display()));
+            printer.document(&format!(
+                "ok  configuration: {}, {streams} {}",
+                self.connection.config.display(),
+                if streams == 1 { "stream" } else { "streams" }
+            ));
             for grant in &connection.grants {
                 let kinds: Vec<&str> = grant.credentials.iter().map(|credential| credential.kind()).collect();
                 let with = if kinds.is_empty() { "no credential".to_owned() } else { kinds.join(", ") };

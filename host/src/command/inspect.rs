@@ -54,7 +54,7 @@ impl Inspect {
             return Ok(0);
         }
         printer.document(&format!("{} {}: {}", description.name, description.version, description.summary));
-        printer.document(&format!("sha256:{}, {} bytes", surface.digest, surface.bytes));
+        printer.document(&format!("sha256:{}, {:.1} MB", surface.digest, surface.bytes as f64 / 1e6));
         printer.document("\nImports");
         let width = surface.imports.iter().map(String::len).max().unwrap_or(0);
         for import in &surface.imports {

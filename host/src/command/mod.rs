@@ -3,9 +3,13 @@
 
 mod check;
 mod completions;
+mod discover;
+mod init;
 mod inspect;
 mod open;
+mod preview;
 mod run;
+mod sample;
 mod schema;
 
 use clap::builder::Styles;
@@ -42,7 +46,10 @@ pub struct CommandLine {
 pub enum Command {
     Run(run::Run),
     Check(check::Check),
+    Discover(discover::Discover),
+    Preview(preview::Preview),
     Inspect(inspect::Inspect),
+    Init(init::Init),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -53,6 +60,9 @@ impl Command {
         match self {
             Self::Run(run) => run.execute(printer),
             Self::Check(check) => check.execute(printer),
+            Self::Discover(discover) => discover.execute(printer),
+            Self::Preview(preview) => preview.execute(printer),
+            Self::Init(init) => init.execute(printer),
             Self::Inspect(inspect) => inspect.execute(printer),
             Self::Schema(schema) => schema.execute(printer),
             Self::Completions(completions) => Ok(completions.execute(printer)),

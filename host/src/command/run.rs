@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::open::{Connection, ConnectionArguments};
+use super::sample;
 use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::RunLock;
@@ -110,13 +111,7 @@ fn pipeline(
 
 /// The streams to read: those wanted, and their parents, which are then read only for their children.
 fn selected(streams: &[StreamSpec], select: &[String]) -> Result<Vec<StreamSpec>> {
-    for name in select {
-        if !streams.iter().any(|stream| stream.name == *name) {
-            let known: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
-            return Err(Error::new(ErrorKind::Usage, format!("there is no stream `{name}`"))
-                .with_help(format!("the streams are: {}", known.join(", "))));
-        }
-    }
+    select.iter().try_for_each(|name| sample::known(streams, name))?;
     let mut chosen: Vec<StreamSpec> = Vec::new();
     // From the last, so that children decide before their parents.
     for stream in streams.iter().rev() {

@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::report::data_type;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::Error;
 use crate::report::Report;
-use crate::schema::WriteDisposition;
 
 const VERSION: u32 = 1;
 
@@ -25,12 +23,12 @@ pub(super) fn report(report: &Report) -> Value {
     let tables: Vec<Value> = report
         .tables
         .iter()
-        .map(|table| json!({"name": table.name, "rows": table.rows, "write_disposition": disposition(table.write_disposition), "new": table.is_new}))
+        .map(|table| json!({"name": table.name, "rows": table.rows, "write_disposition": table.write_disposition.name(), "new": table.is_new}))
         .collect();
     let changes: Vec<Value> = report
         .changes
         .iter()
-        .map(|change| json!({"table": change.table, "new_column": change.column, "data_type": data_type(change.data_type)}))
+        .map(|change| json!({"table": change.table, "new_column": change.column, "data_type": change.data_type.name()}))
         .collect();
     json!({
         "version": VERSION,
@@ -67,7 +65,7 @@ fn inner(error: &Error) -> Value {
     })
 }
 
-pub(super) fn diagnostic(diagnostic: &Diagnostic) -> Value {
+fn diagnostic(diagnostic: &Diagnostic) -> Value {
     let place = diagnostic.place.as_ref().map(|place| {
         let (line, column) = place.line_and_column();
         json!({"file": place.file, "line": line, "column": column})
@@ -80,13 +78,4 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic) -> Value {
         "help": diagnostic.help,
         "place": place,
     })
-}
-
-pub(super) fn disposition(disposition: WriteDisposition) -> &'static str {
-    match disposition {
-        WriteDisposition::Append => "append",
-        WriteDisposition::Replace => "replace",
-        WriteDisposition::Merge => "merge",
-        WriteDisposition::Skip => "skip",
-    }
 }

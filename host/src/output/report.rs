@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::printer::{BAD, DIM, GOOD, WARNING};
 use crate::report::{Report, StreamReport, TableReport};
-use crate::schema::{DataType, WriteDisposition};
+use crate::schema::WriteDisposition;
 
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -36,8 +36,7 @@ pub(super) fn render(report: &Report) -> String {
         }
     }
     for change in &report.changes {
-        let _ =
-            writeln!(text, "  ~ {}: new column `{}` ({})", change.table, change.column, data_type(change.data_type));
+        let _ = writeln!(text, "  ~ {}: new column `{}` ({})", change.table, change.column, change.data_type.name());
     }
     if report.interrupted {
         let _ = writeln!(text, "\nWhat is loaded is whole; the same command goes on from here.");
@@ -77,22 +76,6 @@ fn table_line(table: &TableReport, width: usize) -> String {
     };
     let new = if table.is_new { format!("  {DIM}new table{DIM:#}") } else { String::new() };
     format!("+ {:<width$}  {:>9} {} {how}{new}", table.name, number(table.rows), plural(table.rows, "row"))
-}
-
-pub(super) fn data_type(data_type: DataType) -> &'static str {
-    match data_type {
-        DataType::Text => "text",
-        DataType::Double => "double",
-        DataType::Bool => "bool",
-        DataType::Timestamp => "timestamp",
-        DataType::Bigint => "bigint",
-        DataType::Binary => "binary",
-        DataType::Json => "json",
-        DataType::Decimal => "decimal",
-        DataType::Wei => "wei",
-        DataType::Date => "date",
-        DataType::Time => "time",
-    }
 }
 
 fn plural(count: u64, word: &str) -> String {

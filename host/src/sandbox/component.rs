@@ -100,7 +100,7 @@ fn check_kind(bytes: &[u8]) -> Result<()> {
         Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Err(error("a core WebAssembly module, not a component")
             .with_help("build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`")),
         Some([0, b'a', b's', b'm', ..]) => Err(error("a WebAssembly file of a version that is not known")),
-        _ => Err(error("not a WebAssembly file")),
+        _ => Err(error("not a WebAssembly file").with_help("give the path of a .wasm file that holds a component")),
     }
 }
 

@@ -1,0 +1,110 @@
+//! `host preview`: the first rows of a stream, as they would be loaded. Loads nothing.
+
+use arrow::array::{Array as _, RecordBatch};
+use arrow::datatypes::{DataType, TimeUnit};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Map, Value, json};
+
+use super::open::ConnectionArguments;
+use super::sample::{self, Sampler};
+use crate::error::{Error, ErrorKind, Result};
+use crate::output::Printer;
+use crate::pipeline::Runtimes;
+
+/// Show the first rows of a stream, as they would be loaded
+#[derive(Debug, Args)]
+pub struct Preview {
+    #[command(flatten)]
+    connection: ConnectionArguments,
+    /// The stream [default: the first]
+    stream: Option<String>,
+    /// How many rows
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: usize,
+}
+
+impl Preview {
+    pub fn execute(self, printer: &Printer) -> Result<u8> {
+        let runtimes = Runtimes::new()?;
+        let connection = self.connection.open(&runtimes)?;
+        let first = connection.streams.first().map(|stream| stream.name.clone());
+        let Some(stream) = self.stream.clone().or(first) else {
+            return Err(Error::new(ErrorKind::Config, "the configuration has no streams"));
+        };
+        sample::known(&connection.streams, &stream)?;
+        let mut normalizer = sample::normalizer(&connection.streams)?;
+        let mut sampler = Sampler::new(connection.instance(&runtimes)?, &connection.streams);
+        if let Some(page) = runtimes.guests.block_on(sampler.page(&stream))? {
+            sample::add(&mut normalizer, &stream, &page)?;
+        }
+        connection.tell_warnings(printer);
+        let tables = normalizer.take()?.tables;
+        if tables.is_empty() && !printer.json {
+            printer.message(&format!("`{stream}` has no records"));
+        }
+        let mut documents = Map::new();
+        for table in &tables {
+            for batch in &table.batches {
+                let batch = batch.slice(0, self.limit.min(batch.num_rows()));
+                if printer.json {
+                    documents.insert(table.table.clone(), rows(&batch)?);
+                } else {
+                    printer.document(&format!("{}\n{}", table.table, drawn(&batch)?));
+                }
+            }
+        }
+        if printer.json {
+            printer.document(&json!({"version": 1, "stream": stream, "tables": documents}).to_string());
+        }
+        Ok(0)
+    }
+}
+
+fn drawn(batch: &RecordBatch) -> Result<String> {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    let (names, cells) = cells(batch)?;
+    table.set_header(names);
+    for row in cells {
+        table.add_row(row.into_iter().map(Option::unwrap_or_default));
+    }
+    Ok(table.to_string())
+}
+
+fn rows(batch: &RecordBatch) -> Result<Value> {
+    let (names, cells) = cells(batch)?;
+    let row =
+        |row: Vec<Option<String>>| names.iter().cloned().zip(row.into_iter().map(Value::from)).collect::<Map<_, _>>();
+    Ok(cells.into_iter().map(|cells| Value::Object(row(cells))).collect())
+}
+
+type Cells = (Vec<String>, Vec<Vec<Option<String>>>);
+
+/// The data columns as text, row by row.
+fn cells(batch: &RecordBatch) -> Result<Cells> {
+    let broken =
+        |source: arrow::error::ArrowError| Error::new(ErrorKind::Internal, "a row can't be shown").with_source(source);
+    let mut names = Vec::new();
+    let mut rows = vec![Vec::new(); batch.num_rows()];
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if field.name().starts_with("_dlt_") {
+            continue;
+        }
+        names.push(field.name().clone());
+        // Without its zone, which is always UTC and needs a database of zones to be shown.
+        let column = match column.data_type() {
+            DataType::Timestamp(..) => {
+                arrow::compute::cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)).map_err(broken)?
+            }
+            _ => column.clone(),
+        };
+        let options = FormatOptions::default();
+        let formatter = ArrayFormatter::try_new(column.as_ref(), &options).map_err(broken)?;
+        for (index, row) in rows.iter_mut().enumerate() {
+            row.push((!column.is_null(index)).then(|| formatter.value(index).to_string()));
+        }
+    }
+    Ok((names, rows))
+}

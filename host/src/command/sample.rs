@@ -1,0 +1,97 @@
+//! A first look at streams: the first page of each, for `discover` and `preview`. Loads nothing and keeps no state.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::normalize::{Normalizer, Options, Records};
+use crate::sandbox::{Instance, PageRecords};
+use crate::schema::{Schema, StreamSpec, WriteDisposition};
+
+/// Pages without records that are passed over, and partitions of a child that are tried.
+const PATIENCE: usize = 5;
+
+/// First pages, by stream. A parent's page is read once for all its children.
+pub(super) struct Sampler<'a> {
+    instance: Instance,
+    streams: &'a [StreamSpec],
+    pages: HashMap<String, Option<PageRecords>>,
+}
+
+impl<'a> Sampler<'a> {
+    pub(super) fn new(instance: Instance, streams: &'a [StreamSpec]) -> Self {
+        Self { instance, streams, pages: HashMap::new() }
+    }
+
+    /// The first page with records; none where there are none.
+    pub(super) async fn page(&mut self, stream: &str) -> Result<Option<PageRecords>> {
+        if !self.pages.contains_key(stream) {
+            let page = self.read(stream).await.map_err(|error| error.with_context("stream", stream.to_owned()))?;
+            self.pages.insert(stream.to_owned(), page);
+        }
+        Ok(self.pages.get(stream).cloned().flatten())
+    }
+
+    async fn read(&mut self, stream: &str) -> Result<Option<PageRecords>> {
+        let spec = self.streams.iter().find(|spec| spec.name == stream);
+        let parents = match spec.and_then(|spec| spec.parent.clone()) {
+            Some(parent) => match Box::pin(self.page(&parent)).await? {
+                Some(parents) => Some(parents),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let partitions = self.instance.partitions(stream, parents.as_ref(), None).await?;
+        for partition in partitions.iter().take(PATIENCE) {
+            self.instance.read(stream, partition, None).await?;
+            for _ in 0..PATIENCE {
+                match self.instance.next().await? {
+                    Some(page) if is_empty(&page.records) => {}
+                    Some(page) => return Ok(Some(page.records)),
+                    None => break,
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn is_empty(records: &PageRecords) -> bool {
+    match records {
+        PageRecords::JsonArray(bytes) => bytes.trim_ascii() == b"[]",
+        other => other.bytes().trim_ascii().is_empty(),
+    }
+}
+
+/// Rows out of one page, as they would be loaded.
+pub(super) fn normalizer(streams: &[StreamSpec]) -> Result<Normalizer> {
+    // What is not to be loaded can still be looked at.
+    let visible = |stream: &StreamSpec| StreamSpec {
+        selected: true,
+        write_disposition: match stream.write_disposition {
+            WriteDisposition::Skip => WriteDisposition::Append,
+            other => other,
+        },
+        ..stream.clone()
+    };
+    let streams: Vec<StreamSpec> = streams.iter().map(visible).collect();
+    Normalizer::new(Schema::default(), &streams, Options::default())
+}
+
+pub(super) fn add(normalizer: &mut Normalizer, stream: &str, records: &PageRecords) -> Result<()> {
+    let records = match records {
+        PageRecords::JsonArray(bytes) => Records::JsonArray(bytes),
+        PageRecords::JsonLines(bytes) => Records::JsonLines(bytes),
+        PageRecords::ArrowIpc(bytes) => Records::ArrowIpc(bytes),
+    };
+    normalizer.add(stream, &records, "preview").map(drop)
+}
+
+/// Errors (`Usage`): no such stream, with the names of those there are.
+pub(super) fn known(streams: &[StreamSpec], name: &str) -> Result<()> {
+    if streams.iter().any(|stream| stream.name == name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
+    Err(Error::new(ErrorKind::Usage, format!("there is no stream `{name}`"))
+        .with_help(format!("the streams are: {}", known.join(", "))))
+}
