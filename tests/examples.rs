@@ -1,8 +1,11 @@
-//! Every file in `examples/` is a configuration that the host accepts as it stands.
+//! Every configuration in `examples/` is accepted by the host as it stands, and the connector there is built and run.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
-use crate::support::host_command::{Project, connector};
+use crate::support::{
+    host_command::{Project, connector},
+    mock_api::MockApi,
+};
 
 #[test]
 fn every_example_passes_the_check() {
@@ -30,6 +33,31 @@ fn every_example_passes_the_check() {
         let output = command.output();
         assert_eq!(output.code, Some(0), "{}:\n{output}", example.display());
     }
+}
+
+#[test]
+fn the_minimal_connector_reads_every_page() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/minimal-connector");
+    let target = Path::new(env!("CARGO_BIN_EXE_host")).ancestors().nth(2).unwrap().join("minimal-connector");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir"])
+        .arg(&target)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let api = MockApi::start();
+    let project = Project::new(&api).file("posts.yaml", "base_url: $BASE\ntoken: ${secrets.token}\n");
+    let output = project
+        .host(["run"])
+        .argument(target.join("wasm32-wasip2/release/minimal_connector.wasm"))
+        .arguments(["--config", "posts.yaml", "--to", "sqlite:posts.sqlite", "--json"])
+        .secret("token", "some secret")
+        .output();
+    assert_eq!(output.code, Some(0), "{output}");
+    let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(report["tables"][0]["rows"], 25, "{output}");
+    assert_eq!(report["streams"][0]["requests"], 5, "{output}");
 }
 
 /// The names behind `${secrets.`.

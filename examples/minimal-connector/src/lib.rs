@@ -92,7 +92,8 @@ impl GuestConnection for Posts {
     }
 
     fn explain(&self) -> Result<String, Error> {
-        Ok(serde_json::json!([{"stream": "posts", "request": format!("GET {}/posts?page=1", self.base_url)}]).to_string())
+        Ok(serde_json::json!([{"stream": "posts", "request": format!("GET {}/posts?page=1", self.base_url)}])
+            .to_string())
     }
 
     fn partitions(
@@ -136,7 +137,8 @@ impl GuestReader for Pages {
         let Some(number) = self.next.get() else { return Ok(None) };
         let answer = fetch(&self.base_url, number)?;
         let next = (number < answer.total_pages).then_some(number + 1);
-        let checkpoint = serde_json::to_string(&Checkpoint { next }).map_err(|error| Error::Other(error.to_string()))?;
+        let checkpoint =
+            serde_json::to_string(&Checkpoint { next }).map_err(|error| Error::Other(error.to_string()))?;
         self.next.set(next);
         Ok(Some(Page {
             // The records cross as they came: nothing is parsed that is not looked at.

@@ -68,9 +68,18 @@ fn drawn(batch: &RecordBatch) -> Result<String> {
     let (names, cells) = cells(batch)?;
     table.set_header(names);
     for row in cells {
-        table.add_row(row.into_iter().map(Option::unwrap_or_default));
+        table.add_row(row.into_iter().map(|cell| shortened(cell.unwrap_or_default())));
     }
     Ok(table.to_string())
+}
+
+/// Enough to recognise a value by; `--json` shows it whole.
+fn shortened(cell: String) -> String {
+    const LONGEST: usize = 40;
+    match cell.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &cell[..end]),
+        None => cell,
+    }
 }
 
 fn rows(batch: &RecordBatch) -> Result<Value> {

@@ -73,14 +73,27 @@ impl Run {
             progress = Some(Progress::start(printer, under_way.activity));
             let control = under_way.control;
             runtimes.io.spawn(async move {
-                if tokio::signal::ctrl_c().await.is_ok() {
-                    control.stop();
-                }
+                asked_to_stop().await;
+                control.stop();
             });
         });
         drop(progress);
         printer.report(&report);
         Ok(report.exit_code())
+    }
+}
+
+/// Ends with the first SIGINT or SIGTERM.
+async fn asked_to_stop() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() { std::future::pending::<()>().await },
+        () = terminated => {}
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Credential {
         location: ApiKeyLocation,
     },
     /// RFC 6749.
-    OAuth2(OAuth2),
+    OAuth2(Box<OAuth2>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::rotated;
 
 #[derive(Debug)]
 pub struct OAuth2 {
@@ -87,7 +88,8 @@ impl OAuth2 {
                 fields.push(("grant_type", "client_credentials".to_owned()));
             }
             Grant::RefreshToken(configured) => {
-                let token = cached.refresh_token.as_ref().unwrap_or(configured);
+                let kept = cached.refresh_token.clone().or_else(|| rotated::find(&self.token_url, configured));
+                let token = kept.as_ref().unwrap_or(configured);
                 fields.push(("client_id", self.client_id.expose_secret().to_owned()));
                 if !self.client_secret.expose_secret().is_empty() {
                     fields.push(("client_secret", self.client_secret.expose_secret().to_owned()));
@@ -126,7 +128,14 @@ impl OAuth2 {
         cached.expires = Some(Instant::now() + lifetime.saturating_sub(AHEAD.min(lifetime / 2)));
         cached.token = Some(token.clone());
         if let Some(rotated) = answer.get("refresh_token").and_then(Value::as_str) {
-            cached.refresh_token = Some(SecretString::from(rotated.to_owned()));
+            let rotated = SecretString::from(rotated.to_owned());
+            if let Grant::RefreshToken(configured) = &self.grant
+                && rotated.expose_secret() != configured.expose_secret()
+                && let Err(error) = rotated::keep(&self.token_url, configured, &rotated)
+            {
+                tracing::warn!(%error, "the server's new refresh token can't be kept: the next run needs a fresh one");
+            }
+            cached.refresh_token = Some(rotated);
         }
         Ok(token)
     }
@@ -208,7 +217,7 @@ mod tests {
         let refresh = oauth2(Grant::RefreshToken("r1".to_owned().into()));
         let mut cached = Cached::default();
         assert!(refresh.form(&cached).unwrap().ends_with("grant_type=refresh_token&refresh_token=r1"));
-        refresh.accept(&mut cached, br#"{"access_token": "t", "refresh_token": "r2"}"#).unwrap();
+        cached.refresh_token = Some("r2".to_owned().into());
         assert!(refresh.form(&cached).unwrap().ends_with("refresh_token=r2"), "the rotated one is used");
     }
 

@@ -206,6 +206,17 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
+    /// Ends when the run is stopped.
+    pub(super) async fn stopped(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_stopped() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.lock().stopped
     }

@@ -69,7 +69,12 @@ impl Worker {
                     return Ok(None);
                 }
             }
-            let Some(page) = instance.next().await? else { break };
+            // A page that is still on its way when the run is stopped is not waited for: the API may be pausing us.
+            let page = tokio::select! {
+                page = instance.next() => page?,
+                () = self.queue.stopped() => return Ok(None),
+            };
+            let Some(page) = page else { break };
             let mut children = Vec::new();
             for child in self.queue.children(&job.stream) {
                 let partitions =

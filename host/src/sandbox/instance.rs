@@ -368,7 +368,7 @@ impl CredentialRequest {
                     resolved.request_data.push((name.clone(), fill(value)?));
                 }
                 resolved.default_expiration = Duration::from_secs(oauth2.default_expiration.into());
-                Credential::OAuth2(resolved)
+                Credential::OAuth2(Box::new(resolved))
             }
         })
     }

@@ -3,6 +3,7 @@
 //! Must never print a secret, write one to disk, or hand one to anything but `egress`. `SecretString` has no `Display`,
 //! shows `[REDACTED]` when debugged, and is zeroized when dropped.
 
+pub mod rotated;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};

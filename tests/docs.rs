@@ -1,0 +1,145 @@
+//! What the documentation shows and lists is true: every YAML block passes the check, every key is described.
+//!
+//! The second word of a YAML block says what it is (one without a second word is not checked):
+//!
+//! - `config`: a whole configuration,
+//! - `top`: keys beside `client` and `resources`,
+//! - `client`: keys of `client`,
+//! - `resource`: keys of a resource `tasks`, which stands behind a resource `projects`,
+//! - `endpoint`: keys of the endpoint of that resource.
+
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
+
+use serde_json::Value;
+
+use crate::support::host_command::{Project, connector};
+
+const CLIENT: &str = "client:\n  base_url: https://api.example.com/v1\n";
+
+#[test]
+fn every_configuration_passes_the_check() {
+    let project = Project::with_base_url("");
+    let mut report = String::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(root().join("docs")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        for block in blocks(&std::fs::read_to_string(&file).unwrap()) {
+            let config = block.config();
+            let path = project.path("block.yaml");
+            std::fs::write(&path, &config).unwrap();
+            let mut command = project.host(["check"]).argument(connector()).arguments(["--offline", "--config"]);
+            command = command.argument(&path);
+            for name in secrets_in(&config) {
+                command = command.secret(&name, "some secret");
+            }
+            let output = command.output();
+            if output.code != Some(0) || !output.stderr.is_empty() {
+                writeln!(report, "{}:{}\n{output}", file.display(), block.line).unwrap();
+            }
+            count += 1;
+        }
+    }
+    assert!(report.is_empty(), "{report}");
+    assert!(count >= 30, "only {count} blocks were found");
+}
+
+#[test]
+fn every_key_of_the_connector_is_described() {
+    let output = Project::with_base_url("").host(["schema"]).argument(connector()).output();
+    assert_eq!(output.code, Some(0), "{output}");
+    let mut keys = BTreeSet::new();
+    collect_keys(&serde_json::from_str(&output.stdout).unwrap(), &mut keys);
+    assert!(keys.len() > 100, "the schema has {} keys only", keys.len());
+    assert_eq!(missing(&keys, "docs/rest-config.md"), BTreeSet::<&str>::new());
+}
+
+#[test]
+fn every_setting_of_the_host_is_described() {
+    let source = std::fs::read_to_string(root().join("host/src/config/settings.rs")).unwrap();
+    let fields = source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+    // Sections are named by their keys: `retry.max_retries`.
+    let keys: BTreeSet<String> = fields
+        .filter(|(name, _)| !["retry", "rate_limit", "limits", "tls"].contains(name))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert!(keys.len() > 20, "only {keys:?} were found");
+    assert_eq!(missing(&keys, "docs/host.md"), BTreeSet::<&str>::new());
+}
+
+/// Those that no inline code in a file names, alone or behind the section they stand in.
+fn missing<'a>(keys: &'a BTreeSet<String>, file: &str) -> BTreeSet<&'a str> {
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    let named = |key: &&str| !text.contains(&format!("`{key}`")) && !text.contains(&format!(".{key}`"));
+    keys.iter().map(String::as_str).filter(named).collect()
+}
+
+/// The names of all `properties` anywhere in a schema.
+fn collect_keys(schema: &Value, keys: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(entries) => {
+            if let Some(Value::Object(properties)) = entries.get("properties") {
+                keys.extend(properties.keys().cloned());
+            }
+            entries.values().for_each(|value| collect_keys(value, keys));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_keys(item, keys)),
+        _ => {}
+    }
+}
+
+struct Block {
+    /// Where it begins, from 1.
+    line: usize,
+    kind: String,
+    text: String,
+}
+
+impl Block {
+    fn config(&self) -> String {
+        let Self { kind, text, .. } = self;
+        let tasks = "resources:\n  - name: projects\n  - name: tasks\n";
+        match kind.as_str() {
+            "config" => text.clone(),
+            "top" => format!("{text}{CLIENT}resources: [projects]\n"),
+            "client" => format!("{CLIENT}{}resources: [projects]\n", indented(text, 2)),
+            "resource" => format!("{CLIENT}{tasks}{}", indented(text, 4)),
+            "endpoint" => format!("{CLIENT}{tasks}    endpoint:\n{}", indented(text, 6)),
+            _ => panic!("line {}: a YAML block can't be a `{kind}`", self.line),
+        }
+    }
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (index, line) in text.lines().enumerate() {
+        match &mut open {
+            Some(_) if line == "```" => blocks.extend(open.take()),
+            Some(block) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            None => {
+                let kind = line.strip_prefix("```yaml ");
+                open = kind.map(|kind| Block { line: index + 1, kind: kind.to_owned(), text: String::new() });
+            }
+        }
+    }
+    blocks
+}
+
+fn indented(text: &str, width: usize) -> String {
+    text.lines().map(|line| format!("{:width$}{line}\n", "")).collect()
+}
+
+/// The names behind `${secrets.`.
+fn secrets_in(config: &str) -> BTreeSet<String> {
+    config.split("${secrets.").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.to_owned())).collect()
+}
+
+fn root() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
