@@ -1,6 +1,4 @@
 # Every target is a line or two; what needs an `if` is in scripts/.
-TARGET := $(or $(CARGO_TARGET_DIR),target)
-export DUCKDB_LIB_DIR ?= $(abspath $(TARGET))/libduckdb
 WASM := CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_STRIP=true CARGO_PROFILE_RELEASE_PANIC=abort \
 	cargo build --release --target wasm32-wasip2
 
@@ -33,7 +31,7 @@ connector: toolchain
 	$(WASM) -p connector
 
 libduckdb:
-	scripts/libduckdb.sh "$(DUCKDB_LIB_DIR)"
+	scripts/libduckdb.sh target/libduckdb
 
 # rustup does not add a target to a toolchain that is already there, unless it is asked.
 toolchain:

@@ -6,6 +6,7 @@
 mod conformance;
 mod crash;
 mod destination;
+mod docs;
 mod examples;
 mod layers;
 mod readme;

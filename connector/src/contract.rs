@@ -108,6 +108,7 @@ impl source::GuestReader for OpenReader {
         Ok(page.map(|page| source::Page {
             records: types::Records::JsonArray(page.records),
             checkpoint: Some(page.checkpoint),
+            last: page.last,
         }))
     }
 }

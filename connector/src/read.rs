@@ -30,6 +30,8 @@ pub struct Page {
     /// A JSON array.
     pub records: Vec<u8>,
     pub checkpoint: String,
+    /// Nothing comes behind it.
+    pub last: bool,
 }
 
 /// A stream with its programs compiled: made once, read many times.
@@ -179,7 +181,7 @@ impl<H: Http> Reader<H> {
         };
         self.over = false;
         self.before = checkpoint.print()?;
-        Ok(Some(Page { records, checkpoint: self.before.clone() }))
+        Ok(Some(Page { records, checkpoint: self.before.clone(), last: false }))
     }
 
     /// Sends the first request and looks whether its answer can be read.
@@ -222,7 +224,7 @@ impl<H: Http> Reader<H> {
         let checkpoint = Checkpoint { incremental, ..Checkpoint::default() }.print()?;
         let known = same_json(&self.before, &checkpoint);
         let nothing = std::str::from_utf8(&records).is_ok_and(document::is_empty_array);
-        Ok((!nothing || !known).then_some(Page { records, checkpoint }))
+        Ok((!nothing || !known).then_some(Page { records, checkpoint, last: true }))
     }
 
     /// What parent fields, steps and the incremental make of the records; none if nothing looks at them.

@@ -41,4 +41,4 @@ class Reader(source.Reader):
             return None
         self.done = True
         records = json.dumps([{"n": n} for n in range(10)]).encode()
-        return source.Page(types.Records_JsonArray(records), None)
+        return source.Page(types.Records_JsonArray(records), None, True)

@@ -19,7 +19,7 @@ use crate::sandbox::{PageRecords, Partition};
 use crate::schema::{Schema, StreamSpec, WriteDisposition};
 use crate::state::{PARTITION_STATES, PendingPartition, RunState, State, StreamProgress};
 
-/// A package closes when it holds this much. Large enough for bulk loading, small enough for three of them in memory.
+/// A package closes when it holds this much. Large enough for bulk loading, small enough for two of them in memory.
 const PACKAGE_BYTES: usize = 48 << 20;
 const PACKAGE_ROWS: usize = 250_000;
 
@@ -182,13 +182,14 @@ impl Assembler {
                 }
             }
             None => {
-                self.unmarked.insert(key);
+                self.unmarked.insert(key.clone());
             }
         }
         for (child, partitions) in page.children {
             self.add_pending(&child, partitions);
         }
-        Ok(())
+        // With its last page a partition ends: a package between the two would make the next run read it again.
+        if page.last { self.finish_partition(&key.0, &key.1) } else { Ok(()) }
     }
 
     fn add_pending(&mut self, stream: &str, partitions: Vec<Partition>) {

@@ -131,7 +131,8 @@ impl Pipeline {
         begun(UnderWay { control: control.clone(), activity: activity.clone() });
 
         let (event_sender, events) = mpsc::channel(PAGES_IN_FLIGHT);
-        let (package_sender, packages) = sync_channel(1);
+        // Without room: one package is loaded while the next one comes together, and no third one waits.
+        let (package_sender, packages) = sync_channel(0);
         let (destination, concurrency) = (&mut self.destination, self.concurrency);
         let (assembled, loaded, extracted) = std::thread::scope(|scope| {
             let loader = scope.spawn({

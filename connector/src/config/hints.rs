@@ -29,13 +29,24 @@ const PASSED_ON: &[&str] = &[
     "references",
 ];
 
-/// Codes: `merge-without-key`, `option-without-effect`.
+/// Options of a merge that change which rows are there in the end, and that no destination here knows.
+const UNKNOWN_TO_DESTINATIONS: &[&str] =
+    &["source_filter", "destination_scope", "skip_unchanged_rows", "row_version_column_name"];
+
+/// Keys of dlt's that change nothing here, nor which rows land.
+const WITHOUT_EFFECT: &[&str] = &["table_format", "file_format", "parent_table_name", "references"];
+
+/// Codes: `merge-without-key`, `option-without-effect`, `not-supported`.
 pub(super) fn hints(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Hints {
     let fields = &resource.fields;
     let mut others = Map::new();
     for key in PASSED_ON {
         if let Some(node) = fields.given(key) {
             others.insert((*key).to_owned(), node.value.clone());
+            if WITHOUT_EFFECT.contains(key) {
+                let message = format!("`{key}` has no effect here");
+                diagnostics.push(Diagnostic::warning("without-effect", &format!("{}/~key", node.at), message));
+            }
         }
     }
     if !resource.columns.is_empty() {
@@ -88,6 +99,9 @@ fn disposition(node: &Node<'_>, diagnostics: &mut Diagnostics) -> (WriteDisposit
         } else if strategies.is_some_and(|strategies| !strategies.contains(&strategy)) {
             let message = format!("the strategy `{strategy}` knows no `{key}`");
             diagnostics.push(Diagnostic::error("option-without-effect", &at, message));
+        } else if UNKNOWN_TO_DESTINATIONS.contains(key) {
+            let message = format!("`{key}` is not supported: other rows would be there in the end than in dlt");
+            diagnostics.push(Diagnostic::error("not-supported", &at, message).help("leave it out"));
         } else {
             // A null counts: `active_record_timestamp: null` is a choice.
             options.insert((*key).to_owned(), node.value.clone());

@@ -50,6 +50,15 @@ impl Paginate for Offset {
         if self.range.may_stop_on_short_page(&step) {
             return self.more_behind(count, answer);
         }
+        if self.range.only_pages_tell(&step) && count > 0 {
+            // Read until the empty page, as asked for; but a server that gives less than the limit each time loses records.
+            if self.short_first_page == Some(count) {
+                return Err(self.capped(count, answer));
+            }
+            let is_first = !self.saw_full_page && self.short_first_page.is_none();
+            self.short_first_page = (is_first && count < limit).then_some(count);
+            self.saw_full_page = true;
+        }
         if step.total.is_some() && count < limit && count > 0 {
             let place = answer.place;
             answer.log.warn(&format!(
@@ -62,16 +71,20 @@ impl Paginate for Offset {
 }
 
 impl Offset {
+    fn capped(&self, count: i64, answer: &Answer<'_>) -> Error {
+        let (place, limit) = (answer.place, self.limit);
+        Error::BadData(format!(
+            "{place}: the server returns at most {count} records per page instead of {limit}: set `limit: {count}`"
+        ))
+    }
+
     /// No total says where the end is: the size of the pages has to.
     fn more_behind(&mut self, count: i64, answer: &Answer<'_>) -> Result<bool, Error> {
         if count == 0 {
             return Ok(false);
         }
         if let Some(first) = self.short_first_page {
-            let (place, limit) = (answer.place, self.limit);
-            return Err(Error::BadData(format!(
-                "{place}: the server returns at most {first} records per page instead of {limit}: set `limit: {first}`"
-            )));
+            return Err(self.capped(first, answer));
         }
         if count >= self.limit {
             self.saw_full_page = true;

@@ -52,9 +52,14 @@ impl Range {
         }
     }
 
+    /// Whether the size of a page says something: nothing else in the response tells whether more follows.
+    pub(super) fn only_pages_tell(&self, step: &Step) -> bool {
+        step.total.is_none() && self.has_more_path.is_none()
+    }
+
     /// Whether only the pages themselves can tell where the end is, and the configuration lets us look at their size.
     pub(super) fn may_stop_on_short_page(&self, step: &Step) -> bool {
-        step.total.is_none() && self.has_more_path.is_none() && !self.total_off
+        self.only_pages_tell(step) && !self.total_off
     }
 
     /// Moves a counter on: `base` is the number of the first page, or 0 for an offset; `what` is its name.

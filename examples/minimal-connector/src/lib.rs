@@ -144,6 +144,7 @@ impl GuestReader for Pages {
             // The records cross as they came: nothing is parsed that is not looked at.
             records: Records::JsonArray(answer.data.get().as_bytes().to_vec()),
             checkpoint: Some(checkpoint),
+            last: next.is_none(),
         }))
     }
 }

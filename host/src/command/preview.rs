@@ -82,38 +82,50 @@ fn shortened(cell: String) -> String {
     }
 }
 
+/// The data columns as JSON objects.
 fn rows(batch: &RecordBatch) -> Result<Value> {
-    let (names, cells) = cells(batch)?;
-    let row =
-        |row: Vec<Option<String>>| names.iter().cloned().zip(row.into_iter().map(Value::from)).collect::<Map<_, _>>();
-    Ok(cells.into_iter().map(|cells| Value::Object(row(cells))).collect())
+    let mut writer = arrow::json::WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .build::<_, arrow::json::writer::JsonArray>(Vec::new());
+    writer.write(&data_columns(batch)?).and_then(|()| writer.finish()).map_err(broken)?;
+    serde_json::from_slice(&writer.into_inner())
+        .map_err(|source| Error::new(ErrorKind::Internal, "a row can't be shown").with_source(source))
 }
 
-type Cells = (Vec<String>, Vec<Vec<Option<String>>>);
-
-/// The data columns as text, row by row.
-fn cells(batch: &RecordBatch) -> Result<Cells> {
-    let broken =
-        |source: arrow::error::ArrowError| Error::new(ErrorKind::Internal, "a row can't be shown").with_source(source);
-    let mut names = Vec::new();
-    let mut rows = vec![Vec::new(); batch.num_rows()];
+/// Without dlt's columns, and timestamps without their zone, which is always UTC and needs a database of zones to be shown.
+fn data_columns(batch: &RecordBatch) -> Result<RecordBatch> {
+    let mut columns = Vec::new();
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         if field.name().starts_with("_dlt_") {
             continue;
         }
-        names.push(field.name().clone());
-        // Without its zone, which is always UTC and needs a database of zones to be shown.
         let column = match column.data_type() {
             DataType::Timestamp(..) => {
                 arrow::compute::cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)).map_err(broken)?
             }
             _ => column.clone(),
         };
+        columns.push((field.name().clone(), column));
+    }
+    RecordBatch::try_from_iter(columns).map_err(broken)
+}
+
+fn broken(source: arrow::error::ArrowError) -> Error {
+    Error::new(ErrorKind::Internal, "a row can't be shown").with_source(source)
+}
+
+type Cells = (Vec<String>, Vec<Vec<Option<String>>>);
+
+/// The data columns as text, row by row.
+fn cells(batch: &RecordBatch) -> Result<Cells> {
+    let batch = data_columns(batch)?;
+    let mut rows = vec![Vec::new(); batch.num_rows()];
+    for column in batch.columns() {
         let options = FormatOptions::default();
         let formatter = ArrayFormatter::try_new(column.as_ref(), &options).map_err(broken)?;
         for (index, row) in rows.iter_mut().enumerate() {
             row.push((!column.is_null(index)).then(|| formatter.value(index).to_string()));
         }
     }
-    Ok((names, rows))
+    Ok((batch.schema().fields().iter().map(|field| field.name().clone()).collect(), rows))
 }

@@ -47,6 +47,11 @@ impl Run {
         let runtimes = Runtimes::new()?;
         let connection = self.connection.open(&runtimes)?;
         let name = self.pipeline.clone().unwrap_or_else(|| connection.file.pipeline_name());
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(fits) {
+            return Err(Error::new(ErrorKind::Usage, "a pipeline's name is made of letters, digits, `_`, `-` and `.`")
+                .with_help("give another one with --pipeline NAME"));
+        }
         let dataset = self.dataset.clone().unwrap_or_else(|| name.clone());
         let to = self.to.clone().unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
         if to == "-" && printer.json {

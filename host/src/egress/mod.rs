@@ -160,6 +160,10 @@ impl Egress {
             };
             let wait = match &outcome {
                 Ok(answer) => {
+                    tracing::debug!(
+                        method = %request.method, url = client::shown(&request.url), status = answer.status.as_u16(),
+                        bytes = answer.body.len(), "answered"
+                    );
                     traffic.bytes.fetch_add(answer.body.len() as u64, Ordering::Relaxed);
                     if let (StatusCode::UNAUTHORIZED, Some(Credential::OAuth2(oauth2)), false) =
                         (answer.status, credential.as_deref(), renewed)

@@ -28,7 +28,7 @@ pub enum Event {
         partitions: Vec<Partition>,
     },
     Page(StreamPage),
-    /// Nothing is left of a partition. Its last page's checkpoint is its state.
+    /// Nothing is left of a partition whose last page did not say so. Its last checkpoint is its state.
     PartitionDone {
         stream: String,
         partition: String,
@@ -51,6 +51,8 @@ pub struct StreamPage {
     pub partition: String,
     pub records: PageRecords,
     pub checkpoint: Option<String>,
+    /// Nothing is left of the partition behind this page.
+    pub last: bool,
     /// What is to be read of each child stream for this page's records.
     pub children: Vec<(String, Vec<Partition>)>,
 }

@@ -59,7 +59,7 @@ impl Worker {
                 job.checkpoint.as_deref().or_else(|| self.state.of_partition(&job.stream, &job.partition.id));
             instance.read(&job.stream, &job.partition, checkpoint).await?;
         }
-        loop {
+        let told = loop {
             match self.queue.goes_on(&job.stream) {
                 Verdict::GoOn => {}
                 Verdict::Stop => return Ok(None),
@@ -74,7 +74,8 @@ impl Worker {
                 page = instance.next() => page?,
                 () = self.queue.stopped() => return Ok(None),
             };
-            let Some(page) = page else { break };
+            let Some(page) = page else { break false };
+            let last = page.last;
             let mut children = Vec::new();
             for child in self.queue.children(&job.stream) {
                 let partitions =
@@ -91,6 +92,7 @@ impl Worker {
                 partition: job.partition.id.clone(),
                 records: page.records,
                 checkpoint: page.checkpoint,
+                last,
                 children,
             }))
             .await?;
@@ -98,8 +100,13 @@ impl Worker {
             for (child, partitions) in jobs {
                 self.queue.add(&child, partitions.into_iter().map(|partition| (partition, None)).collect());
             }
+            if last {
+                break true;
+            }
+        };
+        if !told {
+            self.send(Event::PartitionDone { stream: job.stream.clone(), partition: job.partition.id }).await?;
         }
-        self.send(Event::PartitionDone { stream: job.stream.clone(), partition: job.partition.id }).await?;
         for stream in self.queue.done(&job.stream) {
             self.activity[&stream].done.store(true, Ordering::Relaxed);
             self.send(Event::StreamDone { stream }).await?;

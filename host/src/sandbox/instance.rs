@@ -54,6 +54,8 @@ pub struct Partition {
 pub struct Page {
     pub records: PageRecords,
     pub checkpoint: Option<String>,
+    /// Nothing comes behind it.
+    pub last: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -265,7 +267,7 @@ impl Instance {
             )
             .with_help("raise host.limits.page_bytes"));
         }
-        Ok(Some(Page { records, checkpoint: page.checkpoint }))
+        Ok(Some(Page { records, checkpoint: page.checkpoint, last: page.last }))
     }
 
     pub async fn combine(&mut self, stream: &str, left: &str, right: &str) -> Result<String> {

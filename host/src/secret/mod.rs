@@ -57,6 +57,10 @@ impl SecretSources {
                 None => mistakes.push(self.missing(name, pointers)),
             }
         }
+        // Given by hand, for this run: a connector may ask for it by name, as in `auth: bearer`.
+        for (name, source) in self.named.iter().filter(|(name, _)| !extracted.named.contains_key(*name)) {
+            values.insert(name.clone(), source.read(name)?);
+        }
         if mistakes.is_empty() { Ok(Secrets { values }) } else { Err(Error::from_diagnostics(config.locate(mistakes))) }
     }
 
@@ -130,16 +134,14 @@ pub struct Secrets {
 impl Secrets {
     /// Fills the references in a text that a connector handed back.
     ///
-    /// Errors (`Denied`): it names a secret that the configuration does not name.
+    /// Errors (`Config`): it names a secret that neither the configuration names nor `--secret` gives.
     pub fn fill(&self, reference: &str) -> Result<SecretString> {
         let mut filled = reference.to_owned();
         let names: BTreeSet<_> = references(reference).map(str::to_owned).collect();
         for name in names {
             let secret = self.values.get(&name).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Denied,
-                    format!("the connector asked for the secret `{name}`, which the configuration does not name"),
-                )
+                Error::new(ErrorKind::Config, format!("the secret `{name}` is not given"))
+                    .with_help(format!("the connector needs it: --secret {name}=env:{}", name.to_ascii_uppercase()))
             })?;
             filled = filled.replace(&format!("${{secrets.{name}}}"), secret.expose_secret());
         }

@@ -14,7 +14,7 @@ use super::sql::{Database, SqlDestination};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What DuckDB may hold in memory before it spills to a folder beside the file.
-const MEMORY_LIMIT: &str = "512MB";
+const MEMORY_LIMIT: &str = "256MB";
 const THREADS: i64 = 2;
 /// What the file is attached as: no dataset is called so.
 const CATALOG: &str = "airlock file";
