@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::extract::Source;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
-use crate::sandbox::{Connector, Engine, GrantRequest, Instance, LogLevel, LogSink};
+use crate::sandbox::{Connector, CredentialRequest, Engine, GrantRequest, Instance, LogLevel, LogSink};
 use crate::schema::StreamSpec;
 use crate::secret::{SecretSources, Secrets};
 
@@ -49,7 +49,7 @@ pub(super) struct Connection {
 impl ConnectionArguments {
     /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
     pub(super) fn open(&self, runtimes: &Runtimes) -> Result<Connection> {
-        let file = ConfigFile::load(&self.config)?;
+        let mut file = ConfigFile::load(&self.config)?;
         let settings = file.settings.clone();
         let sources = SecretSources::new(&self.secrets, &self.config)?;
         let engine = Engine::new(&settings.limits)?;
@@ -62,6 +62,7 @@ impl ConnectionArguments {
             async { Instance::new(&connector, None, Arc::default(), log.clone(), io.clone()).await?.describe().await };
         let description = runtimes.guests.block_on(described).map_err(|error| self.about(error))?;
         let extracted = secret_places::extract(&file.value, &description.config_schema);
+        file.mask(extracted.places());
         let config = extracted.config.to_string();
         let origins = extracted.origins.clone();
         let fingerprint = fingerprint(&connector.surface().digest, &config);
@@ -117,7 +118,8 @@ fn granted(
             .iter()
             .map(|credential| Ok((credential.name.clone(), credential.resolve(|reference| secrets.fill(reference))?)))
             .collect::<Result<_>>()?;
-        grants.ask(&request.origin, credentials)?;
+        let names: Vec<String> = request.credentials.iter().flat_map(CredentialRequest::secret_names).collect();
+        grants.ask(&request.origin, credentials, &names)?;
     }
     Ok(grants)
 }

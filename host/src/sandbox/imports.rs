@@ -31,7 +31,6 @@ pub type LogSink = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;
 
 /// How many messages of one instance are passed on.
 const LOG_LINES: u32 = 1000;
-const HANDLES: usize = 10_000;
 
 /// The state behind one instance.
 pub(super) struct InstanceState {
@@ -44,6 +43,7 @@ pub(super) struct InstanceState {
     pub(super) gate: Gate,
     log: LogSink,
     log_lines: u32,
+    log_bytes_left: usize,
     /// What a panicking guest says.
     pub(super) stderr: MemoryOutputPipe,
 }
@@ -69,9 +69,9 @@ impl InstanceState {
     ) -> Self {
         let stderr = MemoryOutputPipe::new(4096);
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES);
+        table.set_max_capacity(engine.limits.handles);
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(64 << 10);
+        http.set_field_size_limit(engine.limits.request_header_bytes);
         Self {
             wasi: WasiCtxBuilder::new().stderr(stderr.clone()).build(),
             http,
@@ -81,6 +81,7 @@ impl InstanceState {
             gate: Gate { egress, traffic, io, request_bytes: engine.limits.request_bytes, last_error: Arc::default() },
             log,
             log_lines: 0,
+            log_bytes_left: engine.limits.log_bytes,
             stderr,
         }
     }
@@ -110,18 +111,21 @@ impl WasiHttpView for InstanceState {
 
 impl log::Host for InstanceState {
     fn write(&mut self, level: log::Level, message: String) {
-        self.log_lines = self.log_lines.saturating_add(1);
-        if self.log_lines > LOG_LINES {
+        if self.log_lines >= LOG_LINES || self.log_bytes_left == 0 {
             return;
         }
+        self.log_lines += 1;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
             log::Level::Warning => LogLevel::Warning,
         };
-        (self.log)(level, &printable(&self.gate.redact(&message)));
-        if self.log_lines == LOG_LINES {
-            (self.log)(LogLevel::Warning, &format!("{LOG_LINES} messages: the connector's further ones are dropped"));
+        let message = printable(&self.gate.redact(&message));
+        self.log_bytes_left = self.log_bytes_left.saturating_sub(message.len());
+        (self.log)(level, &message);
+        if self.log_lines == LOG_LINES || self.log_bytes_left == 0 {
+            let limit = if self.log_bytes_left == 0 { "host.limits.log_bytes" } else { "1000 messages" };
+            (self.log)(LogLevel::Warning, &format!("the connector says too much ({limit}): the rest is dropped"));
         }
     }
 }

@@ -141,7 +141,7 @@ impl source::GuestReader for Reader {
         if position >= self.script.strike_at_page {
             self.script.at("next")?;
         }
-        Ok(self.script.page(position))
+        self.script.page(position)
     }
 }
 

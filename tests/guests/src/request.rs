@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use waki::bindings::wasi::http::outgoing_handler;
-use waki::bindings::wasi::http::types::{Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme};
+use waki::bindings::wasi::http::types::{
+    Fields, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
+};
 use waki::bindings::wasi::io::streams::StreamError;
 
 #[derive(Deserialize, Default)]
@@ -22,21 +24,29 @@ pub(crate) struct Request {
     abandoned: bool,
 }
 
-/// One record per answer, with everything that can be seen of it. Every name is spelt backwards, too, so that a host which
-/// masks a secret has to do it before the connector gets it.
-pub(crate) fn send_all(requests: &[Request]) -> Vec<u8> {
+/// One record per answer, with everything that can be seen of it, also spelt backwards: a host that masks only what it
+/// writes, and not what a connector gets, can't see a secret in that.
+pub(crate) fn send_all(requests: &[Request], lenient: bool) -> Result<Vec<u8>, String> {
     let mut records = Vec::new();
     let mut hoard = Vec::new();
     for request in requests {
         for _ in 0..request.times.unwrap_or(1) {
-            match send(request) {
-                Ok(pending) if request.abandoned => hoard.push(pending),
-                Ok(pending) => records.push(receive(&pending).unwrap_or_else(|error| json!({"error": error}))),
-                Err(error) => records.push(json!({"error": error})),
+            let answer = match send(request) {
+                Ok(pending) if request.abandoned => {
+                    hoard.push(pending);
+                    continue;
+                }
+                Ok(pending) => receive(&pending),
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(record) => records.push(record),
+                Err(error) if lenient => records.push(json!({"error": error})),
+                Err(error) => return Err(error),
             }
         }
     }
-    serde_json::to_vec(&records).unwrap()
+    Ok(serde_json::to_vec(&records).unwrap())
 }
 
 fn send(request: &Request) -> Result<outgoing_handler::FutureIncomingResponse, String> {

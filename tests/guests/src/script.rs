@@ -28,6 +28,8 @@ pub(crate) struct Script {
     pub(crate) partition_id: Text,
     /// Sent when the first page is asked for, whose records are the answers.
     requests: Vec<request::Request>,
+    /// A request that fails is no reason to fail.
+    lenient: bool,
     pages: Vec<Page>,
     /// How often all pages come.
     rounds: usize,
@@ -47,6 +49,7 @@ impl Default for Script {
             partitions: None,
             partition_id: Text::default(),
             requests: Vec::new(),
+            lenient: false,
             pages: Vec::new(),
             rounds: 1,
             log: Vec::new(),
@@ -152,31 +155,33 @@ impl Script {
         streams
     }
 
-    pub(crate) fn page(&self, position: usize) -> Option<source::Page> {
+    pub(crate) fn page(&self, position: usize) -> Result<Option<source::Page>, types::Error> {
         let checkpoint = || Some(format!(r#"{{"page": {position}}}"#));
         if !self.requests.is_empty() {
-            let answers = || request::send_all(&self.requests);
-            return (position == 0)
-                .then(|| source::Page { records: types::Records::JsonArray(answers()), checkpoint: checkpoint() });
+            if position > 0 {
+                return Ok(None);
+            }
+            let answers = request::send_all(&self.requests, self.lenient).map_err(types::Error::Other)?;
+            return Ok(Some(source::Page { records: types::Records::JsonArray(answers), checkpoint: checkpoint() }));
         }
         if self.pages.is_empty() {
             let records = br#"[{"id": 1}]"#.to_vec();
-            return (position == 0)
-                .then(|| source::Page { records: types::Records::JsonArray(records), checkpoint: checkpoint() });
+            return Ok((position == 0)
+                .then(|| source::Page { records: types::Records::JsonArray(records), checkpoint: checkpoint() }));
         }
         if position >= self.pages.len().saturating_mul(self.rounds) {
-            return None;
+            return Ok(None);
         }
         let page = &self.pages[position % self.pages.len()];
         let bytes = if page.bytes.is_empty() { page.text.build(position).into_bytes() } else { page.bytes.clone() };
-        Some(source::Page {
+        Ok(Some(source::Page {
             records: match page.kind.as_str() {
                 "lines" => types::Records::JsonLines(bytes),
                 "arrow" => types::Records::ArrowIpc(bytes),
                 _ => types::Records::JsonArray(bytes),
             },
             checkpoint: page.checkpoint.as_ref().map(|text| text.build(position)),
-        })
+        }))
     }
 }
 
@@ -225,9 +230,7 @@ impl Credential {
         let secret = self.secret.clone();
         let key = |location| source::ApiKey { name: self.other.clone(), value: secret.clone(), location };
         match self.kind.as_str() {
-            "basic" => {
-                source::Authentication::Basic(source::Basic { username: self.other.clone(), password: secret })
-            }
+            "basic" => source::Authentication::Basic(source::Basic { username: self.other.clone(), password: secret }),
             "header" => source::Authentication::ApiKey(key(source::ApiKeyLocation::Header)),
             "query" => source::Authentication::ApiKey(key(source::ApiKeyLocation::Query)),
             "cookie" => source::Authentication::ApiKey(key(source::ApiKeyLocation::Cookie)),

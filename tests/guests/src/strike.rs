@@ -8,9 +8,7 @@ use crate::bindings::airlock::connector::log;
 
 pub(crate) fn strike(behaviour: &str) {
     match behaviour {
-        "loop" => {
-            while black_box(true) {}
-        }
+        "loop" => while black_box(true) {},
         "recurse" => {
             black_box(recurse(0));
         }
