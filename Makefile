@@ -29,6 +29,9 @@ bless: connector libduckdb ## accept what the screens show now
 crash: connector libduckdb ## the crash test at several hundred points
 	CRASH_KILLS=300 cargo test --release -p airlock-host --test tests crash -- --nocapture
 
+fuzz: libduckdb ## every fuzz target for FUZZ_SECONDS
+	scripts/fuzz.sh
+
 connector: toolchain
 	$(WASM) -p connector
 

@@ -2,6 +2,7 @@
 //! destinations calls the library.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod attacks;
 mod conformance;
 mod crash;
 mod destination;

@@ -17,7 +17,11 @@ pub(super) fn render(error: &Error, coloured: bool) -> String {
     if diagnostics.len() > 1 {
         blocks.push(format!("{BAD}error{BAD:#}: {}", error.message()));
     }
-    blocks.join("\n\n")
+    let mut text = blocks.join("\n\n");
+    for (key, value) in error.context() {
+        text.push_str(&format!("\n  = {key}: {}", shown(value)));
+    }
+    text
 }
 
 fn plain(error: &Error) -> String {

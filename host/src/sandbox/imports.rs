@@ -40,6 +40,8 @@ pub(super) struct InstanceState {
     pub(super) limits: InstanceLimits,
     /// Epochs computed in this call.
     pub(super) ticks: u64,
+    /// `Gate::waits` at the last epoch.
+    pub(super) waits_before: u64,
     pub(super) gate: Gate,
     log: LogSink,
     log_lines: u32,
@@ -54,6 +56,8 @@ pub(super) struct Gate {
     traffic: Arc<Traffic>,
     io: tokio::runtime::Handle,
     request_bytes: usize,
+    /// How often the connector waited for the network.
+    pub(super) waits: u64,
     last_error: Arc<Mutex<Option<Error>>>,
 }
 
@@ -78,7 +82,15 @@ impl InstanceState {
             table,
             limits: InstanceLimits::new(engine.limits.memory_bytes),
             ticks: 0,
-            gate: Gate { egress, traffic, io, request_bytes: engine.limits.request_bytes, last_error: Arc::default() },
+            waits_before: 0,
+            gate: Gate {
+                egress,
+                traffic,
+                io,
+                request_bytes: engine.limits.request_bytes,
+                waits: 0,
+                last_error: Arc::default(),
+            },
             log,
             log_lines: 0,
             log_bytes_left: engine.limits.log_bytes,
@@ -154,6 +166,7 @@ impl WasiHttpHooks for Gate {
         _options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        self.waits += 1;
         let (egress, traffic, io) = (self.egress.clone(), self.traffic.clone(), self.io.clone());
         let (last_error, request_bytes) = (self.last_error.clone(), self.request_bytes);
         Box::new(async move {

@@ -119,7 +119,11 @@ impl Instance {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |mut context| {
             let state = context.data_mut();
-            state.ticks += 1;
+            // An epoch that passed while it waited for the network is not one that it computed.
+            if state.gate.waits == state.waits_before {
+                state.ticks += 1;
+            }
+            state.waits_before = state.gate.waits;
             if state.ticks > tick_limit { Ok(UpdateDeadline::Interrupt) } else { Ok(UpdateDeadline::Yield(1)) }
         });
         let limits = engine.limits.clone();

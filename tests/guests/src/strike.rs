@@ -10,7 +10,10 @@ pub(crate) fn strike(behaviour: &str) {
     match behaviour {
         "loop" => while black_box(true) {},
         "recurse" => {
-            black_box(recurse(0));
+            black_box(recurse(black_box(0), black_box(u64::MAX)));
+        }
+        "recurse with frames" => {
+            black_box(recurse_with_frames(0));
         }
         "memory" => {
             let mut hoard: Vec<Vec<u8>> = Vec::new();
@@ -61,7 +64,14 @@ pub(crate) fn strike(behaviour: &str) {
     }
 }
 
-fn recurse(depth: u64) -> u64 {
+/// Takes nothing but the machine's stack.
+#[inline(never)]
+fn recurse(depth: u64, end: u64) -> u64 {
+    if depth == end { 0 } else { recurse(depth + 1, end).wrapping_mul(31) ^ depth }
+}
+
+/// Takes the part of the linear memory that is its stack.
+fn recurse_with_frames(depth: u64) -> u64 {
     let frame = black_box([depth; 16]);
-    if black_box(depth) == u64::MAX { 0 } else { recurse(depth + 1) + black_box(frame)[0] }
+    if black_box(depth) == u64::MAX { 0 } else { recurse_with_frames(depth + 1) + black_box(frame)[0] }
 }
