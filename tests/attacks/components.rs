@@ -27,7 +27,8 @@ fn describe() {
     describe("panic", &["in: describe", "crashed"]);
     describe("recurse", &["in: describe", "stack"]);
     describe("memory", &["in: describe", "host.limits.memory_bytes"]);
-    describe("a huge", &["configuration schema"]);
+    let roomy = json!({"limits": {"memory_bytes": 512 << 20}});
+    attack_with("a huge schema", &in_describe("a huge"), &roomy, Refused(1, &["a configuration schema of"]));
     describe("a deep", &["schema"]);
 }
 

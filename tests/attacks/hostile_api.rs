@@ -143,6 +143,9 @@ fn answer(stream: &mut TcpStream, request: &str) -> std::io::Result<()> {
                 format!("HTTP/1.1 307 Moved\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             stream.write_all(head.as_bytes())
         }
+        "/leads-to-a-secret" => stream.write_all(
+            b"HTTP/1.1 302 Found\r\nLocation: /echo?x=${secrets.token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
         // Everything that it was told, in the body and in a header, in every spelling.
         _ => {
             let told = serde_json::Value::from(request).to_string();

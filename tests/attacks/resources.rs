@@ -51,7 +51,7 @@ fn greed() {
             StreamFails(&["longer than 2 s", "host.limits.page_secs"]),
         ),
         ("a flood of messages", strike("log"), NoEffect),
-        ("a flood on stderr", strike("stderr"), NoEffect),
+        ("a flood on stderr", strike("stderr"), StreamFails(&["the connector crashed"])),
         ("looking around", strike("look around"), NoEffect),
     ]);
 }

@@ -107,8 +107,7 @@ fn taken_along_by_a_redirect() {
     assert!(first.contains(TOKEN), "{first}");
     assert!(!second.contains("x-mine") && !second.contains("SECRET"), "{second}");
     // The server names a secret itself, in the URL that it leads to.
-    let asked =
-        json!({"requests": [{"authority": "$AUTHORITY", "path": "/redirect?/echo%3Fx=%24%7Bsecrets.token%7D"}]});
+    let asked = json!({"requests": [{"authority": "$AUTHORITY", "path": "/leads-to-a-secret"}]});
     let field = attack("a redirect that names a secret", &asked, StreamFails(&["redirect"]));
     assert!(!field.requests.concat().contains("SECRET"), "{:?}", field.requests);
 }

@@ -50,11 +50,11 @@ impl Accepted {
         let before = match std::fs::read_to_string(path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(self::error("can't be read", path).with_source(error)),
+            Err(error) => return Err(error("can't be read", path).with_source(error)),
         };
         if let Some(text) = before.filter(|_| !accept_changes) {
             let before: Self = serde_json::from_str(&text)
-                .map_err(|source| self::error("is no lock of a connector", path).with_source(source))?;
+                .map_err(|source| error("is no lock of a connector", path).with_source(source))?;
             let changes = self.beyond(&before);
             if changes.is_empty() {
                 return Ok(());
@@ -68,7 +68,7 @@ impl Accepted {
         }
         let text = serde_json::to_string_pretty(self)
             .map_err(|source| Error::new(ErrorKind::Internal, "the lock can't be printed").with_source(source))?;
-        std::fs::write(path, text + "\n").map_err(|source| self::error("can't be written", path).with_source(source))
+        std::fs::write(path, text + "\n").map_err(|source| error("can't be written", path).with_source(source))
     }
 
     /// What this one is or asks for beyond what was accepted, one line each.

@@ -39,7 +39,7 @@ fn plain(error: &Error) -> String {
 }
 
 /// What a terminal would obey is escaped: a message may quote what an API or a connector said.
-fn shown(text: &str) -> Cow<'_, str> {
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
     let is_obeyed = |c: char| {
         c.is_control() && c != '\n'
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
