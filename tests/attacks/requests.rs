@@ -93,7 +93,6 @@ fn schemes_and_methods() {
         assert!(!seen.contains("X-Smuggled") && !seen.contains("169.254"), "{name}: {seen}");
         assert!(seen.is_empty(), "{name}: {seen}");
     }
-    // The one authority that counts is the URL's, and nothing is added to a request.
     let field = attack("an honest request", &requests(json!({})), Outcome::NoEffect);
     assert_eq!(field.requests.len(), 1, "{:?}", field.requests);
 }
