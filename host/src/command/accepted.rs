@@ -49,8 +49,8 @@ impl Accepted {
     pub(super) fn hold(&self, path: &Path, accept_changes: bool) -> Result<()> {
         let before = match std::fs::read_to_string(path) {
             Ok(text) => Some(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error("can't be read", path).with_source(error)),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => return Err(error("can't be read", path).with_source(source)),
         };
         if let Some(text) = before.filter(|_| !accept_changes) {
             let before: Self = serde_json::from_str(&text)
