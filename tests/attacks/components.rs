@@ -28,7 +28,7 @@ fn describe() {
     describe("recurse", &["in: describe", "stack"]);
     describe("memory", &["in: describe", "host.limits.memory_bytes"]);
     let roomy = json!({"limits": {"memory_bytes": 512 << 20}});
-    attack_with("a huge schema", &in_describe("a huge"), &roomy, Refused(1, &["a configuration schema of"]));
+    attack_with("a huge schema", &in_describe("a huge"), &roomy, Refused(1, &["host.limits.page_bytes"]));
     describe("a deep", &["schema"]);
 }
 

@@ -517,6 +517,8 @@ fn trapped(store: &Store<InstanceState>, function: &str, trap: &wasmtime::Error,
         Some(refused.clone())
     } else if trap.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
         Some("its stack of 512 KiB".to_owned())
+    } else if trap.root_cause().to_string().contains("fuel allocated for hostcalls") {
+        Some("what one call may hand over (host.limits.page_bytes)".to_owned())
     } else {
         None
     };
