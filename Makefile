@@ -2,7 +2,7 @@
 WASM := CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_STRIP=true CARGO_PROFILE_RELEASE_PANIC=abort \
 	cargo build --release --target wasm32-wasip2
 
-.PHONY: build run test lint fmt bless crash bench toolchain libduckdb connector clean
+.PHONY: build run test lint fmt bless crash bench fuzz toolchain libduckdb connector guests clean
 
 build: connector libduckdb ## the binary at target/release/host, the connector at target/wasm32-wasip2/release/connector.wasm
 	cargo build --release -p airlock-host --bins
@@ -10,7 +10,7 @@ build: connector libduckdb ## the binary at target/release/host, the connector a
 run: build ## the demo API on this machine, read into DuckDB
 	cargo run --release -q -p airlock-host --example demo -- run
 
-test: connector libduckdb ## everything that CI checks
+test: connector guests libduckdb ## everything that CI checks
 	scripts/services.sh
 	cargo test --release --workspace
 
@@ -27,8 +27,14 @@ bless: connector libduckdb ## accept what the screens show now
 crash: connector libduckdb ## the crash test at several hundred points
 	CRASH_KILLS=300 cargo test --release -p airlock-host --test tests crash -- --nocapture
 
+fuzz: libduckdb ## every fuzz target for FUZZ_SECONDS
+	scripts/fuzz.sh
+
 connector: toolchain
 	$(WASM) -p connector
+
+guests: toolchain ## the malicious connector that the tests run
+	$(WASM) -p guests
 
 libduckdb:
 	scripts/libduckdb.sh target/libduckdb

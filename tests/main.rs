@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "tests start the program and are told by variables what to run")]
 
+mod attacks;
 mod conformance;
 mod crash;
 mod destination;

@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 
+use crate::config::settings::Limits;
 use crate::destination;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Control, Event, StreamActivity, StreamPage};
 use crate::normalize::{ChangeKind, Normalizer, Records};
 use crate::package::{LoadPackage, Replacement};
@@ -43,6 +44,7 @@ pub struct Assembler {
     pipeline: String,
     streams: IndexMap<String, StreamSpec>,
     normalizer: Normalizer,
+    limits: Limits,
     control: Control,
     activity: Arc<IndexMap<String, StreamActivity>>,
     combine: Combine,
@@ -82,6 +84,7 @@ impl Assembler {
             pipeline: pipeline.to_owned(),
             streams: streams.iter().map(|stream| (stream.name.clone(), stream.clone())).collect(),
             normalizer,
+            limits: Limits::default(),
             control,
             activity,
             combine,
@@ -100,6 +103,12 @@ impl Assembler {
         }
     }
 
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Applies what happened. Gives a package when one is full.
     pub fn apply(&mut self, event: Event) -> Result<Option<LoadPackage>> {
         match event {
@@ -107,14 +116,18 @@ impl Assembler {
             Event::Page(page) if self.given_up.contains(&page.stream) => {}
             Event::Page(page) => {
                 let stream = page.stream.clone();
-                if let Err(error) = self.add_page(page) {
-                    let family = self.control.give_up(&stream);
-                    self.fail(&family, &stream, error);
-                }
+                let added = self.add_page(page);
+                self.fail_on_error(&stream, added);
             }
             Event::PartitionDone { stream, .. } | Event::StreamDone { stream } if self.given_up.contains(&stream) => {}
-            Event::PartitionDone { stream, partition } => self.finish_partition(&stream, &partition)?,
-            Event::StreamDone { stream } => self.finish_stream(&stream)?,
+            Event::PartitionDone { stream, partition } => {
+                let finished = self.finish_partition(&stream, &partition);
+                self.fail_on_error(&stream, finished);
+            }
+            Event::StreamDone { stream } => {
+                let finished = self.finish_stream(&stream);
+                self.fail_on_error(&stream, finished);
+            }
             Event::Failed { family, stream, error } => self.fail(&family, &stream, error),
         }
         let full = self.normalizer.bytes() >= PACKAGE_BYTES || self.normalizer.rows() >= PACKAGE_ROWS;
@@ -168,7 +181,21 @@ impl Assembler {
         };
         let summary = self.normalizer.add(&page.stream, &records, &self.load_id)?;
         let activity = &self.activity[&page.stream];
-        activity.records.fetch_add(summary.records, Ordering::Relaxed);
+        let so_far = activity.records.fetch_add(summary.records, Ordering::Relaxed) + summary.records;
+        if so_far > self.limits.records_per_stream {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("the stream has more than {} records", self.limits.records_per_stream),
+            )
+            .with_help("raise host.limits.records_per_stream"));
+        }
+        if page.checkpoint.is_none() && self.normalizer.bytes() > self.limits.bytes_without_checkpoint {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("no checkpoint in {} bytes of rows", self.limits.bytes_without_checkpoint),
+            )
+            .with_help("rows are held until a checkpoint comes; raise host.limits.bytes_without_checkpoint"));
+        }
         if summary.records > 0 && self.is_loaded(&page.stream) {
             self.anything_new = true;
             self.begin_whole(&page.stream);
@@ -267,6 +294,13 @@ impl Assembler {
     fn is_loaded(&self, stream: &str) -> bool {
         let spec = &self.streams[stream];
         spec.selected && spec.write_disposition != WriteDisposition::Skip
+    }
+
+    fn fail_on_error(&mut self, stream: &str, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            let family = self.control.give_up(stream);
+            self.fail(&family, stream, error.with_context("stream", stream));
+        }
     }
 
     fn fail(&mut self, family: &[String], stream: &str, error: Error) {

@@ -127,7 +127,8 @@ impl Pipeline {
             control.clone(),
             activity.clone(),
             combine,
-        );
+        )
+        .with_limits(self.limits.clone());
         begun(UnderWay { control: control.clone(), activity: activity.clone() });
 
         let (event_sender, events) = mpsc::channel(PAGES_IN_FLIGHT);
@@ -241,11 +242,15 @@ fn combiner(source: &Source, runtimes: &Runtimes) -> crate::assemble::Combine {
     let mut instance = None;
     Box::new(move |stream, left, right| {
         guests.block_on(async {
-            let instance = match &mut instance {
+            let alive = match &mut instance {
                 Some(instance) => instance,
                 None => instance.insert(source.instance(Arc::default()).await?),
             };
-            instance.combine(stream, left, right).await
+            let combined = alive.combine(stream, left, right).await;
+            if combined.is_err() {
+                instance = None;
+            }
+            combined
         })
     })
 }

@@ -36,7 +36,7 @@ impl Paginate for HeaderLink {
 }
 
 /// The first link with this relation, in any `Link` header.
-pub(super) fn link(response: &HttpResponse, rel: &str) -> Option<String> {
+pub fn link(response: &HttpResponse, rel: &str) -> Option<String> {
     let headers = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("link"));
     headers.flat_map(|(_, value)| links(value)).find(|link| link.has(rel)).map(|link| link.target.to_owned())
 }

@@ -7,7 +7,7 @@
 mod auto;
 mod cursor;
 mod header_cursor;
-mod header_link;
+pub mod header_link;
 mod json_link;
 mod loop_guard;
 mod offset;

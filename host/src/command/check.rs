@@ -9,6 +9,7 @@ use super::open::ConnectionArguments;
 use crate::error::Result;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
+use crate::sandbox::printable;
 
 /// Check the configuration, the secrets and the connection
 #[derive(Debug, Args)]
@@ -70,18 +71,18 @@ fn readable(plan: &Value) -> String {
     let mut text = String::new();
     for stream in plan.as_array().into_iter().flatten() {
         let Some(facts) = stream.as_object() else { continue };
-        let _ = writeln!(text, "\n{}", facts.get("stream").and_then(Value::as_str).unwrap_or("?"));
+        let _ = writeln!(text, "\n{}", printable(facts.get("stream").and_then(Value::as_str).unwrap_or("?")));
         for (name, value) in facts.iter().filter(|(name, _)| *name != "stream") {
             match value {
                 Value::Null => {}
                 Value::Object(parts) => {
                     for (part, value) in parts.iter().filter(|(_, value)| !is_empty(value)) {
-                        let _ = writeln!(text, "  {name}.{part}: {}", plain(value));
+                        let _ = writeln!(text, "  {}.{}: {}", printable(name), printable(part), plain(value));
                     }
                 }
                 value if is_empty(value) => {}
                 value => {
-                    let _ = writeln!(text, "  {name}: {}", plain(value));
+                    let _ = writeln!(text, "  {}: {}", printable(name), plain(value));
                 }
             }
         }
@@ -99,11 +100,12 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn plain(value: &Value) -> String {
-    match value {
+    // The connector's own words, which may hold anything.
+    printable(&match value {
         Value::String(text) => text.clone(),
         Value::Array(items) if items.iter().all(Value::is_string) => {
             items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
         }
         other => other.to_string(),
-    }
+    })
 }

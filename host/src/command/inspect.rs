@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::config::settings::Limits;
+use super::open;
+use crate::config::ConfigFile;
 use crate::error::Result;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
-use crate::sandbox::{Connector, Engine, Instance};
+use crate::sandbox::{Connector, CredentialRequest, Engine, GrantRequest, Instance, LogSink, printable};
 
 /// Show what a component is, imports, exports and asks for
 #[derive(Debug, Args)]
@@ -18,6 +19,9 @@ pub struct Inspect {
     /// The connector: a WebAssembly component
     #[arg(value_name = "CONNECTOR.wasm")]
     connector: PathBuf,
+    /// Show what it asks for with this configuration, without reading a secret or making a request
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// What an import lets a connector do, by the beginning of its name.
@@ -37,18 +41,29 @@ const MEANINGS: &[(&str, &str)] = &[
 impl Inspect {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
         let runtimes = Runtimes::new()?;
-        let connector = Connector::load(&Engine::new(&Limits::default())?, &self.connector)?;
-        let log = Arc::new(|_, _: &str| {});
-        let io = runtimes.io.handle().clone();
-        let described = async { Instance::new(&connector, None, Arc::default(), log, io).await?.describe().await };
-        let description = runtimes.guests.block_on(described)?;
+        let mut file = self.config.as_deref().map(ConfigFile::load).transpose()?;
+        let limits = file.as_ref().map(|file| file.settings.limits.clone()).unwrap_or_default();
+        let connector = Connector::load(&Engine::new(&limits)?, &self.connector)?;
+        let log: LogSink = Arc::new(|_, _: &str| {});
+        let (description, asks) = match &mut file {
+            Some(file) => {
+                let asked = open::ask(&connector, file, &log, &runtimes)?;
+                (asked.description, Some(asked.grants))
+            }
+            None => {
+                let io = runtimes.io.handle().clone();
+                let described =
+                    async { Instance::new(&connector, None, Arc::default(), log, io).await?.describe().await };
+                (runtimes.guests.block_on(described)?, None)
+            }
+        };
         let surface = connector.surface();
         if printer.json {
             let document = json!({
                 "version": 1,
                 "name": description.name, "connector_version": description.version, "summary": description.summary,
                 "digest": format!("sha256:{}", surface.digest), "bytes": surface.bytes,
-                "imports": surface.imports, "exports": surface.exports,
+                "imports": surface.imports, "exports": surface.exports, "asks": asks.as_deref().map(asks_as_json),
             });
             printer.document(&document.to_string());
             return Ok(0);
@@ -62,15 +77,42 @@ impl Inspect {
                 .iter()
                 .find(|(start, _)| import.starts_with(start))
                 .map_or("not known", |(_, meaning)| meaning);
-            printer.document(&format!("  {import:<width$}  {meaning}"));
+            printer.document(&format!("  {:<width$}  {meaning}", printable(import)));
         }
         printer.document("\nExports");
         for export in &surface.exports {
-            printer.document(&format!("  {export}"));
+            printer.document(&format!("  {}", printable(export)));
         }
-        printer.document(
-            "\nWhich origins and credentials it asks for depends on the configuration: host check shows them.",
-        );
+        let Some(asks) = asks else {
+            printer.document(
+                "\nWhich origins and credentials it asks for depends on the configuration: give --config FILE.",
+            );
+            return Ok(0);
+        };
+        printer.document("\nAsks for");
+        if asks.is_empty() {
+            printer.document("  nothing");
+        }
+        for grant in &asks {
+            let credentials: Vec<String> = grant.credentials.iter().map(credential_with_secrets).collect();
+            let with = if credentials.is_empty() { "no credential".to_owned() } else { credentials.join(", ") };
+            printer.document(&format!("  {} with {with}", grant.origin));
+        }
         Ok(0)
     }
+}
+
+fn asks_as_json(asks: &[GrantRequest]) -> Vec<Value> {
+    let credential =
+        |credential: &CredentialRequest| json!({"kind": credential.kind(), "secrets": credential.secret_names()});
+    asks.iter()
+        .map(|grant| {
+            json!({"origin": grant.origin, "credentials": grant.credentials.iter().map(credential).collect::<Vec<_>>()})
+        })
+        .collect()
+}
+
+/// What is attached, and from which secrets: a name is no secret.
+fn credential_with_secrets(credential: &CredentialRequest) -> String {
+    format!("{} ({})", credential.kind(), printable(&credential.secret_names().join(", ")))
 }

@@ -1,6 +1,7 @@
 //! The commands: one file each, with its flags and what it does. Flags are documented here and nowhere else; `--help`,
 //! completions and docs come from them.
 
+mod accepted;
 mod check;
 mod completions;
 mod discover;

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clap::Args;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{ConfigFile, Settings, secret_places};
+use super::accepted::Accepted;
+use crate::config::secret_places::{self, Extracted};
+use crate::config::{ConfigFile, Settings};
 use crate::egress::{Egress, Grants};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::Source;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
-use crate::sandbox::{Connector, Engine, GrantRequest, Instance, LogLevel, LogSink};
+use crate::sandbox::{Connector, CredentialRequest, Description, Engine, GrantRequest, Instance, LogLevel, LogSink};
 use crate::schema::StreamSpec;
 use crate::secret::{SecretSources, Secrets};
 
@@ -32,6 +34,37 @@ pub(super) struct ConnectionArguments {
     /// A further origin that the connector may reach, as in https://api.example.com
     #[arg(long = "allow", value_name = "ORIGIN")]
     pub(super) allow: Vec<String>,
+    /// Remember in this file which component this is and what it asks for; stop when that changes
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+    /// Write into the lock what has changed
+    #[arg(long, requires = "lock")]
+    accept_changes: bool,
+}
+
+/// What a connector makes of a configuration, before it gets anything.
+pub(super) struct Asked {
+    pub(super) description: Description,
+    pub(super) extracted: Extracted,
+    pub(super) grants: Vec<GrantRequest>,
+    pub(super) streams: Vec<StreamSpec>,
+}
+
+/// Opens a configuration without any secret and without a way out, and asks what the connector wants. From then on `file`
+/// no longer shows what was typed at a secret's place.
+pub(super) fn ask(connector: &Connector, file: &mut ConfigFile, log: &LogSink, runtimes: &Runtimes) -> Result<Asked> {
+    let instance = || Instance::new(connector, None, Arc::default(), log.clone(), runtimes.io.handle().clone());
+    let description = runtimes.guests.block_on(async { instance().await?.describe().await })?;
+    let extracted = secret_places::extract(&file.value, &description.config_schema);
+    file.mask(extracted.places());
+    let config = extracted.config.to_string();
+    let asked = runtimes.guests.block_on(async {
+        let mut instance = instance().await?;
+        instance.open(&config).await?;
+        Ok((instance.grants().await?, instance.streams().await?))
+    });
+    let (grants, streams) = asked.map_err(|error| located(error, file))?;
+    Ok(Asked { description, extracted, grants, streams })
 }
 
 /// An opened connection.
@@ -49,7 +82,7 @@ pub(super) struct Connection {
 impl ConnectionArguments {
     /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
     pub(super) fn open(&self, runtimes: &Runtimes) -> Result<Connection> {
-        let file = ConfigFile::load(&self.config)?;
+        let mut file = ConfigFile::load(&self.config)?;
         let settings = file.settings.clone();
         let sources = SecretSources::new(&self.secrets, &self.config)?;
         let engine = Engine::new(&settings.limits)?;
@@ -58,23 +91,16 @@ impl ConnectionArguments {
         let log = log_sink(warnings.clone());
         let io = runtimes.io.handle().clone();
 
-        let described =
-            async { Instance::new(&connector, None, Arc::default(), log.clone(), io.clone()).await?.describe().await };
-        let description = runtimes.guests.block_on(described).map_err(|error| self.about(error))?;
-        let extracted = secret_places::extract(&file.value, &description.config_schema);
+        // The configuration is opened before secrets are asked for: its own mistakes come first.
+        let asked = ask(&connector, &mut file, &log, runtimes).map_err(|error| self.about(error))?;
+        let Asked { extracted, grants: requests, streams, .. } = asked;
+        if let Some(lock) = &self.lock {
+            let accepted = Accepted::new(connector.surface(), &requests);
+            accepted.hold(lock, self.accept_changes).map_err(|error| self.about(error))?;
+        }
         let config = extracted.config.to_string();
         let origins = extracted.origins.clone();
         let fingerprint = fingerprint(&connector.surface().digest, &config);
-
-        // The configuration is opened before secrets are asked for: its own mistakes come first.
-        let (requests, streams) = runtimes
-            .guests
-            .block_on(async {
-                let mut instance = Instance::new(&connector, None, Arc::default(), log.clone(), io.clone()).await?;
-                instance.open(&config).await?;
-                Ok((instance.grants().await?, instance.streams().await?))
-            })
-            .map_err(|error: Error| self.about(located(error, &file)))?;
         let secrets = sources.collect(extracted, &file)?;
         let mut allow = settings.allow.clone();
         allow.extend(self.allow.iter().cloned());
@@ -117,7 +143,8 @@ fn granted(
             .iter()
             .map(|credential| Ok((credential.name.clone(), credential.resolve(|reference| secrets.fill(reference))?)))
             .collect::<Result<_>>()?;
-        grants.ask(&request.origin, credentials)?;
+        let names: Vec<String> = request.credentials.iter().flat_map(CredentialRequest::secret_names).collect();
+        grants.ask(&request.origin, credentials, &names)?;
     }
     Ok(grants)
 }

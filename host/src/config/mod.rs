@@ -77,6 +77,18 @@ impl ConfigFile {
         if mistakes.is_empty() { Ok(file) } else { Err(Error::from_diagnostics(file.locate(mistakes))) }
     }
 
+    /// Puts stars over the values at these pointers, so that no message shows them when it quotes the file.
+    pub fn mask<'a>(&mut self, pointers: impl Iterator<Item = &'a str>) {
+        let mut bytes = self.source.as_bytes().to_vec();
+        for span in pointers.filter_map(|pointer| self.places.values.get(pointer)) {
+            for byte in bytes.get_mut(span.clone()).into_iter().flatten().filter(|byte| **byte != b'\n') {
+                *byte = b'*';
+            }
+        }
+        // A span covers whole characters, so this stays UTF-8.
+        self.source = String::from_utf8_lossy(&bytes).into();
+    }
+
     /// Adds file, line and column to diagnostics that carry a pointer only.
     #[must_use]
     pub fn locate(&self, mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {

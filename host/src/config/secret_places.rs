@@ -22,12 +22,22 @@ pub struct Extracted {
     pub origins: BTreeSet<String>,
 }
 
+impl Extracted {
+    /// Pointers to where secrets were typed.
+    pub fn places(&self) -> impl Iterator<Item = &str> {
+        self.typed.keys().filter_map(|name| name.strip_prefix(TYPED))
+    }
+}
+
+/// The name of a secret that was typed into the file: this, and the pointer to it.
+const TYPED: &str = "config:";
+
 /// `schema` is the connector's JSON Schema (2020-12).
 pub fn extract(config: &Value, schema: &Value) -> Extracted {
     let mut extracted = Extracted { config: config.clone(), ..Extracted::default() };
-    let mut places = BTreeSet::new();
-    mark(schema, schema, config, "", 0, &mut places);
-    take(&mut extracted, &places);
+    let mut marks = Marks { root: schema, seen: BTreeSet::new(), places: BTreeSet::new() };
+    marks.mark(schema, config, "");
+    take(&mut extracted, &marks.places);
     let config = extracted.config.clone();
     walk(&config, "", &mut |text, pointer| {
         for name in references(text) {
@@ -59,67 +69,70 @@ fn take(extracted: &mut Extracted, places: &BTreeSet<String>) {
         let Some(Value::String(text)) = extracted.config.pointer_mut(pointer) else { continue };
         // A text with references is a recipe, not a secret; only their names go on.
         if references(text).next().is_none() && !text.is_empty() {
-            let name = format!("config:{pointer}");
+            let name = format!("{TYPED}{pointer}");
             let secret = std::mem::replace(text, format!("${{secrets.{name}}}"));
             extracted.typed.insert(name, SecretString::from(secret));
         }
     }
 }
 
-/// Collects the pointers of texts under a `writeOnly` schema. Where several subschemas may apply, each of them counts:
-/// taking too much out is harmless.
-fn mark(root: &Value, schema: &Value, value: &Value, pointer: &str, depth: usize, places: &mut BTreeSet<String>) {
-    let Value::Object(keywords) = schema else { return };
-    if depth > 64 {
-        return;
-    }
-    if keywords.get("writeOnly") == Some(&Value::Bool(true)) {
-        walk(value, pointer, &mut |_, at| {
-            places.insert(at.to_owned());
-        });
-        return;
-    }
-    let mut also = |schema: &Value, value: &Value, pointer: &str| mark(root, schema, value, pointer, depth + 1, places);
-    if let Some(target) = keywords.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
-        && let Some(schema) = root.pointer(target)
-    {
-        also(schema, value, pointer);
-    }
-    for keyword in ["allOf", "anyOf", "oneOf"] {
-        for schema in keywords.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-            also(schema, value, pointer);
+/// The pointers of texts under a `writeOnly` schema. Where several subschemas may apply, each of them counts: taking too
+/// much out is harmless.
+struct Marks<'a> {
+    root: &'a Value,
+    /// Pairs of subschema (by its address) and pointer: a schema that branches and refers to itself would never end.
+    seen: BTreeSet<(usize, String)>,
+    places: BTreeSet<String>,
+}
+
+impl<'a> Marks<'a> {
+    fn mark(&mut self, schema: &'a Value, value: &Value, pointer: &str) {
+        let Value::Object(keywords) = schema else { return };
+        if !self.seen.insert((std::ptr::from_ref(schema).addr(), pointer.to_owned())) {
+            return;
         }
-    }
-    for keyword in ["if", "then", "else"] {
-        if let Some(schema) = keywords.get(keyword) {
-            also(schema, value, pointer);
+        if keywords.get("writeOnly") == Some(&Value::Bool(true)) {
+            walk(value, pointer, &mut |_, at| {
+                self.places.insert(at.to_owned());
+            });
+            return;
         }
-    }
-    match value {
-        Value::Object(entries) => {
-            let properties = keywords.get("properties").and_then(Value::as_object);
-            for (key, item) in entries {
-                let at = pointer_step(pointer, key);
-                match properties.and_then(|properties| properties.get(key)) {
-                    Some(schema) => also(schema, item, &at),
-                    None => {
-                        if let Some(schema) = keywords.get("additionalProperties") {
-                            also(schema, item, &at);
-                        }
+        if let Some(target) = keywords.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
+            && let Some(schema) = self.root.pointer(target)
+        {
+            self.mark(schema, value, pointer);
+        }
+        for keyword in ["allOf", "anyOf", "oneOf"] {
+            for schema in keywords.get(keyword).and_then(Value::as_array).into_iter().flatten() {
+                self.mark(schema, value, pointer);
+            }
+        }
+        for keyword in ["if", "then", "else"] {
+            if let Some(schema) = keywords.get(keyword) {
+                self.mark(schema, value, pointer);
+            }
+        }
+        match value {
+            Value::Object(entries) => {
+                let properties = keywords.get("properties").and_then(Value::as_object);
+                for (key, item) in entries {
+                    let own = properties.and_then(|properties| properties.get(key));
+                    if let Some(schema) = own.or_else(|| keywords.get("additionalProperties")) {
+                        self.mark(schema, item, &pointer_step(pointer, key));
                     }
                 }
             }
-        }
-        Value::Array(items) => {
-            let prefix = keywords.get("prefixItems").and_then(Value::as_array);
-            for (index, item) in items.iter().enumerate() {
-                let schema = prefix.and_then(|prefix| prefix.get(index)).or_else(|| keywords.get("items"));
-                if let Some(schema) = schema {
-                    also(schema, item, &format!("{pointer}/{index}"));
+            Value::Array(items) => {
+                let prefix = keywords.get("prefixItems").and_then(Value::as_array);
+                for (index, item) in items.iter().enumerate() {
+                    let schema = prefix.and_then(|prefix| prefix.get(index)).or_else(|| keywords.get("items"));
+                    if let Some(schema) = schema {
+                        self.mark(schema, item, &format!("{pointer}/{index}"));
+                    }
                 }
             }
+            _ => {}
         }
-        _ => {}
     }
 }
 

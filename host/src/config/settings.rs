@@ -87,7 +87,22 @@ pub struct Limits {
     pub response_secs: f64,
     /// Of one run, retries included.
     pub requests: u64,
+    /// All header fields of one request.
+    pub request_header_bytes: usize,
+    pub streams: usize,
     pub records_per_stream: u64,
+    /// Partitions that one call may list: of a stream, or of a child for one page of its parent.
+    pub partitions_per_call: usize,
+    /// One checkpoint, and what a partition needs to be read.
+    pub checkpoint_bytes: usize,
+    /// Pages of a partition in a row that bring neither a record nor a new checkpoint, or records under one checkpoint.
+    pub pages_without_progress: usize,
+    /// Rows held because no checkpoint says how to go on behind them.
+    pub bytes_without_checkpoint: usize,
+    /// What one instance may say.
+    pub log_bytes: usize,
+    /// Resources (requests, bodies, streams) that one instance may hold at once.
+    pub handles: usize,
     pub columns_per_table: usize,
     pub tables_per_stream: usize,
 }
@@ -104,7 +119,15 @@ impl Default for Limits {
             connect_secs: 30.0,
             response_secs: 120.0,
             requests: u64::MAX,
+            request_header_bytes: 64 << 10,
+            streams: 10_000,
             records_per_stream: u64::MAX,
+            partitions_per_call: 100_000,
+            checkpoint_bytes: 1 << 20,
+            pages_without_progress: 1000,
+            bytes_without_checkpoint: 1 << 30,
+            log_bytes: 1 << 20,
+            handles: 10_000,
             columns_per_table: 2000,
             tables_per_stream: 200,
         }

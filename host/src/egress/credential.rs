@@ -96,11 +96,19 @@ impl Credential {
     }
 
     /// What must not show up anywhere.
-    pub(super) fn secrets(&self) -> Vec<&str> {
+    pub(super) fn secrets(&self) -> Vec<SecretString> {
         match self {
-            Self::Bearer(secret) | Self::ApiKey { value: secret, .. } => vec![secret.expose_secret()],
-            Self::Basic { password, .. } => vec![password.expose_secret()],
-            Self::OAuth2(oauth2) => oauth2.secrets(),
+            Self::Bearer(secret) | Self::ApiKey { value: secret, .. } => vec![secret.clone()],
+            Self::Basic { username, password } => {
+                // As the header has it. A user name alone is no secret, unless it is the key itself.
+                let pair = format!("{}:{}", username.expose_secret(), password.expose_secret());
+                let mut secrets = vec![password.clone(), pair.into()];
+                if password.expose_secret().len() < super::redact::SHORTEST {
+                    secrets.push(username.clone());
+                }
+                secrets
+            }
+            Self::OAuth2(oauth2) => oauth2.secrets().into_iter().map(SecretString::from).collect(),
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Grants {
     allowed: Vec<Pattern>,
     /// By origin, in the order in which the connector named them.
     credentials: BTreeMap<Origin, Vec<(String, std::sync::Arc<Credential>)>>,
+    /// Secrets that a credential is made of, by name, with the origins that credential belongs to.
+    bound: BTreeMap<String, BTreeSet<Origin>>,
 }
 
 /// An origin of `--allow`; `https://*.example.com` stands for every host one label below.
@@ -39,12 +41,21 @@ impl Grants {
     /// `allow`: as typed by the operator. Errors (`Usage`): one of them is no origin.
     pub fn new(configured: BTreeSet<Origin>, allow: &[String]) -> Result<Self> {
         let allowed = allow.iter().map(|text| Pattern::parse(text)).collect::<Result<_>>()?;
-        Ok(Self { configured, allowed, credentials: BTreeMap::new() })
+        Ok(Self { configured, allowed, ..Self::default() })
     }
 
-    /// Adds what the connector asked for. Errors (`Denied`): an origin that is not granted, with the line to paste.
-    pub fn ask(&mut self, origin: &str, credentials: Vec<(String, Credential)>) -> Result<()> {
-        let url = secret_places::origin(origin).and_then(|origin| Url::parse(&origin).ok());
+    /// Adds what the connector asked for; `secrets`: the names of those that the credentials are made of.
+    ///
+    /// Errors: an origin that is not granted, with the line to paste (`Denied`); not an origin at all (`Connector`).
+    pub fn ask(&mut self, origin: &str, credentials: Vec<(String, Credential)>, secrets: &[String]) -> Result<()> {
+        // Nothing but an origin: a path, a query or white space is a mistake, or an attempt to show something else.
+        let is_plain = Url::parse(origin).is_ok_and(|url| {
+            url.path() == "/"
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && !origin.contains(char::is_whitespace)
+        });
+        let url = secret_places::origin(origin).filter(|_| is_plain).and_then(|origin| Url::parse(&origin).ok());
         let Some(url) = url else {
             return Err(Error::new(
                 ErrorKind::Connector,
@@ -52,6 +63,9 @@ impl Grants {
             ));
         };
         self.check(&url)?;
+        for secret in secrets {
+            self.bound.entry(secret.clone()).or_default().insert(url.origin().ascii_serialization());
+        }
         let known = self.credentials.entry(url.origin().ascii_serialization()).or_default();
         known.extend(credentials.into_iter().map(|(name, credential)| (name, std::sync::Arc::new(credential))));
         Ok(())
@@ -106,6 +120,12 @@ impl Grants {
             Some(name) => known.iter().find(|(known, _)| known == name).map(|(_, credential)| credential.clone()),
             None => known.first().map(|(_, credential)| credential.clone()),
         }
+    }
+
+    /// Whether a secret may go into a request to an origin: one that a credential is made of goes only where that
+    /// credential does.
+    pub(super) fn takes_secret(&self, origin: &str, secret: &str) -> bool {
+        self.bound.get(secret).is_none_or(|origins| origins.contains(origin))
     }
 
     pub(super) fn credentials(&self) -> impl Iterator<Item = &Credential> {

@@ -83,11 +83,7 @@ pub struct Response {
 impl Egress {
     pub fn new(settings: Settings, grants: Grants, secrets: &Secrets) -> Result<Self> {
         let grants = Arc::new(grants);
-        let mut known: Vec<SecretString> = grants
-            .credentials()
-            .flat_map(Credential::secrets)
-            .map(|secret| SecretString::from(secret.to_owned()))
-            .collect();
+        let mut known: Vec<SecretString> = grants.credentials().flat_map(Credential::secrets).collect();
         let named = |(name, secret): (&str, &SecretString)| {
             (!name.starts_with("config:")).then(|| (name.to_owned(), secret.clone()))
         };
@@ -111,7 +107,17 @@ impl Egress {
     /// A status is no error: the connector gets it.
     pub async fn send(&self, mut request: Request, traffic: &Traffic) -> Result<Response> {
         let directions = Directions::take(&mut request.headers);
-        for _ in 0..=REDIRECTS {
+        if matches!(request.method, Method::CONNECT | Method::TRACE) {
+            return Err(Error::new(
+                ErrorKind::Denied,
+                format!("the connector asked for {}, which no connector gets", request.method),
+            )
+            .with_context("url", client::shown(&request.url)));
+        }
+        for hop in 0..=REDIRECTS {
+            if hop > 0 {
+                forget_placeholders(&mut request)?;
+            }
             let answer = self.send_one(&request, &directions, traffic).await?;
             let Some(target) = redirect_target(&answer, &request.url) else { return Ok(self.masked(answer)) };
             tracing::debug!(from = client::shown(&request.url), to = client::shown(&target), "redirected");
@@ -231,6 +237,9 @@ impl Egress {
         }
         let token = oauth2.accept(&mut cached, &answer.body)?;
         self.remember(&token);
+        if let Some(rotated) = cached.rotated() {
+            self.remember(rotated);
+        }
         Ok(token)
     }
 
@@ -260,9 +269,10 @@ impl Egress {
         let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
         let mut headers = answer.headers;
         for value in headers.values_mut() {
-            let Ok(text) = value.to_str() else { continue };
-            if let Cow::Owned(masked) = redactor.text(text) {
-                *value = HeaderValue::from_str(&masked).unwrap_or_else(|_| HeaderValue::from_static("***"));
+            // As bytes: one character beyond ASCII beside it must not hide a secret.
+            let masked = redactor.body(Bytes::copy_from_slice(value.as_bytes()));
+            if masked != value.as_bytes() {
+                *value = HeaderValue::from_bytes(&masked).unwrap_or_else(|_| HeaderValue::from_static("***"));
             }
         }
         Response { status: answer.status, headers, body: redactor.body(answer.body) }
@@ -272,7 +282,12 @@ impl Egress {
     /// connector only ever sees and sends their names.
     fn with_placeholders(&self, request: &Request) -> Result<(Url, HeaderMap, Bytes)> {
         let (mut url, mut headers, mut body) = (request.url.clone(), request.headers.clone(), request.body.clone());
+        let origin = request.url.origin().ascii_serialization();
         for (name, secret) in &self.placeholders {
+            if !self.grants.takes_secret(&origin, name) {
+                refuse_placeholder(request, name, &origin)?;
+                continue;
+            }
             let (secret, encoded) = (secret.expose_secret(), credential::percent_encoded(secret.expose_secret()));
             let plain = format!("${{secrets.{name}}}");
             let spellings = [plain.clone(), format!("$%7Bsecrets.{name}%7D"), format!("%24%7Bsecrets.{name}%7D")];
@@ -315,6 +330,47 @@ impl Egress {
     }
 }
 
+/// The spellings of a placeholder in a request begin with one of these.
+const PLACEHOLDERS: [&str; 3] = ["${secrets.", "$%7Bsecrets.", "%24%7Bsecrets."];
+
+fn names_placeholder(bytes: &[u8], of: &str) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    PLACEHOLDERS.iter().any(|start| text.contains(&format!("{start}{of}")))
+}
+
+/// A secret belongs to one origin and stands in a request to another: it is not sent, and neither is its name.
+fn refuse_placeholder(request: &Request, name: &str, origin: &str) -> Result<()> {
+    let named = names_placeholder(request.url.as_str().as_bytes(), name)
+        || request.headers.values().any(|value| names_placeholder(value.as_bytes(), name))
+        || names_placeholder(&request.body, name);
+    if !named {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Denied,
+        format!("the connector wanted the secret `{name}` sent to {origin}, which its credential does not belong to"),
+    ))
+}
+
+/// Behind a redirect only the host's own credential goes on: the server chose the URL, and a header that was meant for one
+/// place must not follow to another.
+fn forget_placeholders(request: &mut Request) -> Result<()> {
+    let named: Vec<HeaderName> = request
+        .headers
+        .iter()
+        .filter(|(_, value)| names_placeholder(value.as_bytes(), ""))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in named {
+        request.headers.remove(name);
+    }
+    if names_placeholder(request.url.as_str().as_bytes(), "") || names_placeholder(&request.body, "") {
+        return Err(Error::new(ErrorKind::Denied, "a redirect would take a secret along")
+            .with_context("url", client::shown(&request.url)));
+    }
+    Ok(())
+}
+
 /// What the connector says of a request besides the request itself.
 #[derive(Debug, Default)]
 struct Directions {
@@ -340,9 +396,12 @@ impl Directions {
 
 /// Headers that a connector can't set: they would go around the host's own.
 pub(crate) fn forbidden_headers() -> &'static [HeaderName] {
-    static NAMES: [HeaderName; 11] = [
+    static NAMES: [HeaderName; 14] = [
         header::HOST,
         header::CONNECTION,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        HeaderName::from_static("http2-settings"),
         header::TRANSFER_ENCODING,
         header::UPGRADE,
         header::TE,

@@ -57,6 +57,13 @@ impl Cached {
     }
 }
 
+impl Cached {
+    /// The refresh token that the server gave instead of the configured one.
+    pub(super) fn rotated(&self) -> Option<&SecretString> {
+        self.refresh_token.as_ref()
+    }
+}
+
 impl OAuth2 {
     pub fn new(grant: Grant, token_url: String, client_id: SecretString, client_secret: SecretString) -> Self {
         Self {

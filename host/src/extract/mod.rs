@@ -175,6 +175,7 @@ impl Extraction {
                     self.queue.add(&stream.name, jobs);
                 }
                 Err(error) => {
+                    let error = error.with_context("stream", stream.name.clone());
                     instance = None;
                     let family = self.queue.give_up(&stream.name);
                     let _ = events.send(Event::Failed { family, stream: stream.name.clone(), error }).await;

@@ -304,7 +304,9 @@ impl StreamRows {
                 return Err(limit("columns per table", limit_columns)
                     .with_context("stream", self.plan.stream.clone())
                     .with_context("table", name)
-                    .with_help("keys that are data, such as ids, make a column each: hint their parent as json"));
+                    .with_help(
+                        "keys that are data, such as ids, make a column each: hint their parent as json, or raise host.limits.columns_per_table",
+                    ));
             }
             let change = ChangeKind::Column { column: column.name.clone(), data_type: column.data_type, variant_of };
             table.columns.insert(column.name.clone(), column);

@@ -1,5 +1,7 @@
 //! An error as people read it: `error[kind]: what`, the place with a caret, and what to do.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::printer::{BAD, HINT};
@@ -15,21 +17,41 @@ pub(super) fn render(error: &Error, coloured: bool) -> String {
     if diagnostics.len() > 1 {
         blocks.push(format!("{BAD}error{BAD:#}: {}", error.message()));
     }
-    blocks.join("\n\n")
+    let mut text = blocks.join("\n\n");
+    for (key, value) in error.context() {
+        text.push_str(&format!("\n  = {key}: {}", shown(value)));
+    }
+    text
 }
 
 fn plain(error: &Error) -> String {
-    let mut text = format!("{BAD}error[{}]{BAD:#}: {}", error.kind().code(), error.message());
+    let mut text = format!("{BAD}error[{}]{BAD:#}: {}", error.kind().code(), shown(error.message()));
     for (key, value) in error.context() {
-        text.push_str(&format!("\n  = {key}: {value}"));
+        text.push_str(&format!("\n  = {key}: {}", shown(value)));
     }
     for cause in error.causes() {
-        text.push_str(&format!("\n  = because: {cause}"));
+        text.push_str(&format!("\n  = because: {}", shown(&cause)));
     }
     for help in error.help() {
-        text.push_str(&format!("\n  = {HINT}help{HINT:#}: {help}"));
+        text.push_str(&format!("\n  = {HINT}help{HINT:#}: {}", shown(help)));
     }
     text
+}
+
+/// What a terminal would obey is escaped: a message may quote what an API or a connector said.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |c: char| {
+        c.is_control() && c != '\n'
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if is_obeyed(c) { escaped.extend(c.escape_unicode()) } else { escaped.push(c) }
+    }
+    escaped.into()
 }
 
 fn snippet(diagnostic: &Diagnostic, coloured: bool) -> String {

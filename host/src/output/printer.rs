@@ -85,7 +85,7 @@ impl Printer {
 
     pub fn warning(&self, text: &str) {
         if !self.quiet && !self.json {
-            self.stderr(&format!("{WARNING}warning{WARNING:#}: {text}"));
+            self.stderr(&format!("{WARNING}warning{WARNING:#}: {}", super::error::shown(text)));
         }
     }
 

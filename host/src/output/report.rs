@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::error::shown;
 use super::printer::{BAD, DIM, GOOD, WARNING};
 use crate::report::{Report, StreamReport, TableReport};
 use crate::schema::WriteDisposition;
@@ -42,7 +43,7 @@ pub(super) fn render(report: &Report) -> String {
         let _ = writeln!(text, "\nWhat is loaded is whole; the same command goes on from here.");
     }
     for warning in &report.warnings {
-        let _ = writeln!(text, "{WARNING}warning{WARNING:#}: {warning}");
+        let _ = writeln!(text, "{WARNING}warning{WARNING:#}: {}", shown(warning));
     }
     text
 }

@@ -31,7 +31,6 @@ pub type LogSink = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;
 
 /// How many messages of one instance are passed on.
 const LOG_LINES: u32 = 1000;
-const HANDLES: usize = 10_000;
 
 /// The state behind one instance.
 pub(super) struct InstanceState {
@@ -41,9 +40,12 @@ pub(super) struct InstanceState {
     pub(super) limits: InstanceLimits,
     /// Epochs computed in this call.
     pub(super) ticks: u64,
+    /// `Gate::waits` at the last epoch.
+    pub(super) waits_before: u64,
     pub(super) gate: Gate,
     log: LogSink,
     log_lines: u32,
+    log_bytes_left: usize,
     /// What a panicking guest says.
     pub(super) stderr: MemoryOutputPipe,
 }
@@ -54,6 +56,8 @@ pub(super) struct Gate {
     traffic: Arc<Traffic>,
     io: tokio::runtime::Handle,
     request_bytes: usize,
+    /// How often the connector waited for the network.
+    pub(super) waits: u64,
     last_error: Arc<Mutex<Option<Error>>>,
 }
 
@@ -69,18 +73,27 @@ impl InstanceState {
     ) -> Self {
         let stderr = MemoryOutputPipe::new(4096);
         let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES);
+        table.set_max_capacity(engine.limits.handles);
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(64 << 10);
+        http.set_field_size_limit(engine.limits.request_header_bytes);
         Self {
             wasi: WasiCtxBuilder::new().stderr(stderr.clone()).build(),
             http,
             table,
             limits: InstanceLimits::new(engine.limits.memory_bytes),
             ticks: 0,
-            gate: Gate { egress, traffic, io, request_bytes: engine.limits.request_bytes, last_error: Arc::default() },
+            waits_before: 0,
+            gate: Gate {
+                egress,
+                traffic,
+                io,
+                request_bytes: engine.limits.request_bytes,
+                waits: 0,
+                last_error: Arc::default(),
+            },
             log,
             log_lines: 0,
+            log_bytes_left: engine.limits.log_bytes,
             stderr,
         }
     }
@@ -110,18 +123,21 @@ impl WasiHttpView for InstanceState {
 
 impl log::Host for InstanceState {
     fn write(&mut self, level: log::Level, message: String) {
-        self.log_lines = self.log_lines.saturating_add(1);
-        if self.log_lines > LOG_LINES {
+        if self.log_lines >= LOG_LINES || self.log_bytes_left == 0 {
             return;
         }
+        self.log_lines += 1;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
             log::Level::Warning => LogLevel::Warning,
         };
-        (self.log)(level, &printable(&self.gate.redact(&message)));
-        if self.log_lines == LOG_LINES {
-            (self.log)(LogLevel::Warning, &format!("{LOG_LINES} messages: the connector's further ones are dropped"));
+        let message = printable(&self.gate.redact(&message));
+        self.log_bytes_left = self.log_bytes_left.saturating_sub(message.len());
+        (self.log)(level, &message);
+        if self.log_lines == LOG_LINES || self.log_bytes_left == 0 {
+            let limit = if self.log_bytes_left == 0 { "host.limits.log_bytes" } else { "1000 messages" };
+            (self.log)(LogLevel::Warning, &format!("the connector says too much ({limit}): the rest is dropped"));
         }
     }
 }
@@ -150,6 +166,7 @@ impl WasiHttpHooks for Gate {
         _options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        self.waits += 1;
         let (egress, traffic, io) = (self.egress.clone(), self.traffic.clone(), self.io.clone());
         let (last_error, request_bytes) = (self.last_error.clone(), self.request_bytes);
         Box::new(async move {

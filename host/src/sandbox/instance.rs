@@ -13,11 +13,14 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use super::bindings::airlock::connector::types as wit_types;
 use super::bindings::exports::airlock::connector::source as wit;
 use super::imports::{InstanceState, last_words};
+use super::spec;
 use super::{Connector, LogSink, bindings, printable};
+use crate::config::secret_places;
+use crate::config::settings::Limits;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::egress::{ApiKeyLocation, Credential, Egress, OAuth2, OAuth2Grant, Traffic};
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema::{StreamSpec, WriteDisposition};
+use crate::schema::StreamSpec;
 
 /// What a connector says of itself.
 #[derive(Debug, Clone)]
@@ -72,6 +75,11 @@ impl PageRecords {
         }
     }
 
+    /// Without looking into it: nothing, or an empty array.
+    fn is_empty(&self) -> bool {
+        matches!(self.bytes().trim_ascii(), b"" | b"[]")
+    }
+
     fn to_wit(&self) -> wit_types::Records {
         match self {
             Self::JsonArray(bytes) => wit_types::Records::JsonArray(bytes.clone()),
@@ -86,12 +94,15 @@ pub struct Instance {
     bindings: bindings::Connector,
     connection: Option<ResourceAny>,
     reader: Option<ResourceAny>,
+    /// Of the reader's last page, and how many pages in a row it stood still.
+    last_checkpoint: Option<String>,
+    stalled: usize,
     tick_limit: u64,
     longest_call: Duration,
-    page_bytes: usize,
+    limits: Arc<Limits>,
 }
 
-/// Answers of these functions beyond this are a flood.
+/// A schema or an explanation beyond this is a flood.
 const LARGEST_DOCUMENT: usize = 16 << 20;
 
 impl Instance {
@@ -110,17 +121,30 @@ impl Instance {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |mut context| {
             let state = context.data_mut();
-            state.ticks += 1;
+            // An epoch that passed while it waited for the network is not one that it computed.
+            if state.gate.waits == state.waits_before {
+                state.ticks += 1;
+            }
+            state.waits_before = state.gate.waits;
             if state.ticks > tick_limit { Ok(UpdateDeadline::Interrupt) } else { Ok(UpdateDeadline::Yield(1)) }
         });
-        let page_bytes = engine.limits.page_bytes;
-        store.set_hostcall_fuel(page_bytes.max(LARGEST_DOCUMENT));
+        let limits = engine.limits.clone();
+        store.set_hostcall_fuel(limits.page_bytes.max(LARGEST_DOCUMENT));
+        store.set_max_component_handles(limits.handles);
         let longest_call = Duration::from_secs_f64(engine.limits.page_secs);
         let outcome = tokio::time::timeout(longest_call, connector.pre.instantiate_async(&mut store)).await;
         match outcome {
-            Ok(Ok(bindings)) => {
-                Ok(Self { store, bindings, connection: None, reader: None, tick_limit, longest_call, page_bytes })
-            }
+            Ok(Ok(bindings)) => Ok(Self {
+                store,
+                bindings,
+                connection: None,
+                reader: None,
+                last_checkpoint: None,
+                stalled: 0,
+                tick_limit,
+                longest_call,
+                limits,
+            }),
             Ok(Err(trap)) => Err(trapped(&store, "start", &trap, tick_limit)),
             Err(_) => Err(too_long("start", longest_call)),
         }
@@ -131,6 +155,7 @@ impl Instance {
         let call = self.bindings.airlock_connector_source().call_describe(&mut self.store);
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let description = self.end("describe", outcome)?;
+        check_size("configuration schema", &description.config_schema, LARGEST_DOCUMENT, None)?;
         let config_schema = serde_json::from_str(&description.config_schema).map_err(|source| {
             Error::new(ErrorKind::Connector, "its configuration schema is no JSON").with_source(source)
         })?;
@@ -169,7 +194,8 @@ impl Instance {
         Ok(grants
             .into_iter()
             .map(|grant| GrantRequest {
-                origin: grant.origin,
+                // Shown by `check` and `inspect`; one that this changes is no origin, and refused as such.
+                origin: printable(&grant.origin),
                 at: grant.at,
                 credentials: grant.credentials.into_iter().map(credential).collect(),
             })
@@ -183,7 +209,7 @@ impl Instance {
         let call = resource.call_streams(&mut self.store, connection);
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let streams = self.end("streams", outcome)?;
-        self.returned(streams)?.into_iter().map(stream_spec).collect()
+        spec::streams(self.returned(streams)?, self.limits.streams)
     }
 
     pub async fn check(&mut self) -> Result<()> {
@@ -220,11 +246,21 @@ impl Instance {
         let call = resource.call_partitions(&mut self.store, connection, stream, parents.as_ref(), state.as_ref());
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let partitions = self.end("partitions", outcome)?;
-        Ok(self
-            .returned(partitions)?
-            .into_iter()
-            .map(|partition| Partition { id: partition.id, data: partition.data })
-            .collect())
+        let partitions = self.returned(partitions)?;
+        let most = self.limits.partitions_per_call;
+        if partitions.len() > most {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("the connector listed {} partitions at once, more than {most}", partitions.len()),
+            )
+            .with_context("stream", printable(stream))
+            .with_help("raise host.limits.partitions_per_call"));
+        }
+        for partition in &partitions {
+            check_size("name of a partition", &partition.id, LONGEST_PARTITION_NAME, None)?;
+            self.check_checkpoint("partition", &partition.data)?;
+        }
+        Ok(partitions.into_iter().map(|partition| Partition { id: partition.id, data: partition.data }).collect())
     }
 
     /// Begins to read a partition; the one before is given up.
@@ -239,6 +275,8 @@ impl Instance {
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let reader = self.end("read", outcome)?;
         self.reader = Some(self.returned(reader)?);
+        self.last_checkpoint = None;
+        self.stalled = 0;
         Ok(())
     }
 
@@ -260,14 +298,42 @@ impl Instance {
             wit_types::Records::JsonLines(bytes) => PageRecords::JsonLines(bytes),
             wit_types::Records::ArrowIpc(bytes) => PageRecords::ArrowIpc(bytes),
         };
-        if records.bytes().len() > self.page_bytes {
+        let most = self.limits.page_bytes;
+        if records.bytes().len() > most {
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
-                format!("a page of {} bytes, more than {}", records.bytes().len(), self.page_bytes),
+                format!("a page of {} bytes, more than {most}", records.bytes().len()),
             )
             .with_help("raise host.limits.page_bytes"));
         }
+        if let Some(checkpoint) = &page.checkpoint {
+            self.check_checkpoint("checkpoint", checkpoint)?;
+        }
+        self.check_progress(&page.checkpoint, &records)?;
         Ok(Some(Page { records, checkpoint: page.checkpoint, last: page.last }))
+    }
+
+    /// State is stored with every package: it must not become a second destination.
+    fn check_checkpoint(&self, what: &str, text: &str) -> Result<()> {
+        check_size(what, text, self.limits.checkpoint_bytes, Some("host.limits.checkpoint_bytes"))
+    }
+
+    /// A reader that goes round in circles would never end.
+    fn check_progress(&mut self, checkpoint: &Option<String>, records: &PageRecords) -> Result<()> {
+        let moved = match checkpoint {
+            Some(_) => *checkpoint != self.last_checkpoint,
+            None => !records.is_empty(),
+        };
+        self.stalled = if moved { 0 } else { self.stalled + 1 };
+        if checkpoint.is_some() {
+            self.last_checkpoint.clone_from(checkpoint);
+        }
+        let most = self.limits.pages_without_progress;
+        if self.stalled < most {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::LimitExceeded, format!("the connector gave {most} pages without any progress"))
+            .with_help("its paginator may go round in circles; or raise host.limits.pages_without_progress"))
     }
 
     pub async fn combine(&mut self, stream: &str, left: &str, right: &str) -> Result<String> {
@@ -278,7 +344,9 @@ impl Instance {
         let call = resource.call_combine(&mut self.store, connection, stream, &left, &right);
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let combined = self.end("combine", outcome)?;
-        self.returned(combined)
+        let combined = self.returned(combined)?;
+        self.check_checkpoint("checkpoint", &combined)?;
+        Ok(combined)
     }
 
     async fn drop_reader(&mut self) -> Result<()> {
@@ -375,6 +443,27 @@ impl CredentialRequest {
         })
     }
 
+    /// The names of the secrets that it is made of.
+    pub fn secret_names(&self) -> Vec<String> {
+        let references: Vec<&String> = match &self.authentication {
+            wit::Authentication::Bearer(token) => vec![token],
+            wit::Authentication::Basic(basic) => vec![&basic.username, &basic.password],
+            wit::Authentication::ApiKey(key) => vec![&key.value],
+            wit::Authentication::Oauth2(oauth2) => {
+                let mut references = vec![&oauth2.client_id, &oauth2.client_secret];
+                references.extend(&oauth2.access_token);
+                references.extend(oauth2.request_data.iter().map(|(_, value)| value));
+                match &oauth2.grant {
+                    wit::Oauth2Grant::ClientCredentials => {}
+                    wit::Oauth2Grant::RefreshToken(token) => references.push(token),
+                    wit::Oauth2Grant::JwtBearer(jwt) => references.push(&jwt.private_key),
+                }
+                references
+            }
+        };
+        references.into_iter().flat_map(|text| secret_places::references(text)).map(str::to_owned).collect()
+    }
+
     /// What kind it is, for people.
     pub fn kind(&self) -> &'static str {
         match &self.authentication {
@@ -409,26 +498,16 @@ fn convert_diagnostic(diagnostic: wit_types::Diagnostic, text: &impl Fn(&str) ->
     }
 }
 
-fn stream_spec(stream: wit::Stream) -> Result<StreamSpec> {
-    let hints = serde_json::from_str(&stream.hints).map_err(|source| {
-        Error::new(ErrorKind::Connector, "a stream's hints are no JSON object")
-            .with_context("stream", printable(&stream.name))
-            .with_source(source)
-    })?;
-    Ok(StreamSpec {
-        name: stream.name,
-        parent: stream.parent,
-        selected: stream.selected,
-        primary_key: stream.primary_key,
-        merge_key: stream.merge_key,
-        cursor_field: stream.cursor_field,
-        write_disposition: match stream.write_disposition {
-            wit::WriteDisposition::Append => WriteDisposition::Append,
-            wit::WriteDisposition::Replace => WriteDisposition::Replace,
-            wit::WriteDisposition::Merge => WriteDisposition::Merge,
-            wit::WriteDisposition::Skip => WriteDisposition::Skip,
-        },
-        hints,
+const LONGEST_PARTITION_NAME: usize = 4096;
+
+fn check_size(what: &str, text: &str, most: usize, setting: Option<&str>) -> Result<()> {
+    if text.len() <= most {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::LimitExceeded, format!("a {what} of {} bytes, more than {most}", text.len()));
+    Err(match setting {
+        Some(setting) => error.with_help(format!("raise {setting}")),
+        None => error,
     })
 }
 
@@ -440,6 +519,8 @@ fn trapped(store: &Store<InstanceState>, function: &str, trap: &wasmtime::Error,
         Some(refused.clone())
     } else if trap.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
         Some("its stack of 512 KiB".to_owned())
+    } else if trap.root_cause().to_string().contains("fuel allocated for hostcalls") {
+        Some("what one call may hand over (host.limits.page_bytes)".to_owned())
     } else {
         None
     };

@@ -11,6 +11,7 @@ mod engine;
 mod imports;
 mod instance;
 mod limits;
+mod spec;
 
 pub use component::{Connector, Surface};
 pub use engine::Engine;

@@ -111,6 +111,9 @@ impl StreamPlan {
         let mut problems = Vec::new();
         let hints = &spec.hints;
         let table = naming.path(hints.get("table_name").and_then(Value::as_str).unwrap_or(&spec.name));
+        if table.starts_with("_dlt_") {
+            problems.push(format!("its table would be `{table}`: names that begin with _dlt_ are the bookkeeping's"));
+        }
         let contract =
             Contract::parse(hints.get("schema_contract").unwrap_or(&Value::Null)).unwrap_or_else(|problem| {
                 problems.push(problem);

@@ -1,0 +1,14 @@
+//! Attacks: a malicious connector (`tests/guests`), run by the real program against a hostile server.
+//!
+//! Every attack is an entry in a table, one file per class. `arena` holds what must be true after each of them.
+
+mod arena;
+mod components;
+mod data;
+mod hostile_api;
+mod lock;
+mod memory;
+mod requests;
+mod resources;
+mod secrets;
+mod words;

@@ -1,0 +1,123 @@
+//! Attacks by what a connector says: names, messages, diagnostics that a terminal, a database or a reader would obey.
+
+use serde_json::{Value, json};
+
+use super::arena::{Outcome, attack, attacks, guests, no_harm};
+use crate::support::host_command::Project;
+use Outcome::{NoEffect, Refused, StreamFails};
+
+const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}txt\r\nok  grant: none\u{8}";
+
+#[test]
+fn names_of_streams() {
+    let named = |name: &str| json!({"streams": [{"name": name}]});
+    let long = "x".repeat(201);
+    attacks(&[
+        ("an escape as a name", named(ESCAPES), Refused(1, &["can't be shown"])),
+        ("a line break in a name", named("a\nb"), Refused(1, &["can't be shown"])),
+        ("a NUL in a name", named("a\0b"), Refused(1, &["can't be shown"])),
+        ("letters that turn the line", named("a\u{202e}b"), Refused(1, &["can't be shown"])),
+        ("no name", named(""), Refused(1, &["it is empty"])),
+        ("a name of blanks", named("  "), Refused(1, &["it is empty"])),
+        ("a giant name", named(&long), Refused(1, &["longer than 200 bytes"])),
+        ("two streams of one name", json!({"streams": [{"name": "a"}, {"name": "a"}]}), Refused(1, &["two streams"])),
+        ("its own parent", json!({"streams": [{"name": "a", "parent": "a"}]}), Refused(1, &["does not stand before"])),
+        (
+            "parents in a circle",
+            json!({"streams": [{"name": "a", "parent": "b"}, {"name": "b", "parent": "a"}]}),
+            Refused(1, &["does not stand before"]),
+        ),
+        ("no such parent", json!({"streams": [{"name": "a", "parent": "x"}]}), Refused(1, &["does not stand before"])),
+        ("SQL in a name", named("x\"; DROP TABLE good; --"), NoEffect),
+        ("a path as a name", named("../../etc/passwd"), NoEffect),
+    ]);
+}
+
+#[test]
+fn names_of_tables_and_columns() {
+    let hinted = |hints: Value| json!({"streams": [{"name": "bad", "hints": hints}]});
+    let page = |record: &str| json!({"pages": [{"before": format!("[{record}]")}]});
+    let giant = json!({"pages": [{"before": "[{\"", "fill": "k", "times": 1_000_000, "after": "\": 1}]"}]});
+    let columns = json!({"pages": [{"before": "[{", "fill": "\"key#\": 1, ", "times": 1, "after": "\"id\": 1}]"}], "rounds": 9000,
+        "limits": {"columns_per_table": 100, "pages_without_progress": 100_000}});
+    attacks(&[
+        ("SQL as a table", hinted(json!({"table_name": "x\"; DROP TABLE good; --"})), NoEffect),
+        ("a path as a table", hinted(json!({"table_name": "../../../tmp/x"})), NoEffect),
+        ("hints that are no hints", hinted(json!([1])), Refused(1, &["hints"])),
+        ("SQL as a key", page(r#"{"id\"); DROP TABLE d.good; --": 1, "'": 2, "`": 3}"#), NoEffect),
+        ("an empty key", page(r#"{"": 1, " ": 2}"#), NoEffect),
+        ("escapes as a key", page(r#"{"\u001b[2J": 1, "\u0000": 2, "\u202e": 3}"#), NoEffect),
+        ("a key of a megabyte", giant, NoEffect),
+        (
+            "keys of the bookkeeping",
+            page(r#"{"_dlt_id": {"a": 1}, "_dlt_load_id": [1], "_dlt_parent_id": 7}"#),
+            NoEffect,
+        ),
+        ("a column for every record", columns, StreamFails(&["host.limits.columns_per_table"])),
+    ]);
+}
+
+/// The bookkeeping of the destination is the host's.
+#[test]
+fn tables_of_others() {
+    for table in ["_dlt_loads", "_dlt_pipeline_state", "_dlt_version", "_DLT_LOADS", "_dlt_ loads"] {
+        let script = json!({"streams": [{"name": "bad", "hints": {"table_name": table}}]});
+        attack(table, &script, Refused(2, &["_dlt_"]));
+        attack(table, &json!({"streams": [{"name": table}]}), Refused(2, &["_dlt_"]));
+    }
+}
+
+#[test]
+fn messages() {
+    let error = |at: &str, kind: &str| json!({"strike": format!("{at}:error"), "error": {"kind": kind, "message": ESCAPES, "at": "/granted/0"}});
+    for kind in ["unauthorized", "unavailable", "bad-data", "other"] {
+        attack(&format!("escapes in {kind}"), &error("next", kind), StreamFails(&["u{1b}", "stream: bad"]));
+    }
+    attack("escapes in diagnostics", &error("open", "invalid-config"), Refused(2, &["u{1b}"]));
+    attack("diagnostics while reading", &error("next", "invalid-config"), StreamFails(&["u{1b}"]));
+    attack("escapes in the log", &json!({"log": [ESCAPES, "x".repeat(1 << 20)]}), NoEffect);
+    let pointer =
+        |at: &str| json!({"strike": "open:error", "error": {"kind": "invalid-config", "message": "x", "at": at}});
+    for at in
+        ["", "/", "~key", "/~key", "/~", "no pointer", "/granted/9999999999999999999999", "/\u{1b}[2J", "///\u{0}"]
+    {
+        attack(&format!("the pointer {at:?}"), &pointer(at), Refused(2, &["x"]));
+    }
+}
+
+/// The lines that `check` and `inspect` print are what an operator decides by.
+#[test]
+fn screens() {
+    let plan = json!([{"stream": ESCAPES, ESCAPES: ESCAPES, "facts": {ESCAPES: ESCAPES, "b": [ESCAPES]}}]).to_string();
+    let config = json!({"explain": plan, "grants": [{"origin": "$BASE"}]}).to_string();
+    let component = std::fs::read(guests()).unwrap();
+    let api = super::hostile_api::HostileApi::start();
+    let project = Project::with_base_url(api.base_url()).config(&config).bytes("evil.wasm", &component);
+    for arguments in
+        [&["check", "evil.wasm", "--config", "pipeline.yaml", "--explain"] as &[&str], &["inspect", "evil.wasm"]]
+    {
+        let output = project.host(arguments.iter().copied()).output();
+        assert_eq!(output.code, Some(0), "{output}");
+        no_harm("a screen", &output, &project.path(""));
+        assert!(output.stdout.contains("u{1b}"), "{output}");
+    }
+    for origin in [format!("$BASE{ESCAPES}"), " $BASE".to_owned(), "$BASE/x".to_owned(), ESCAPES.to_owned()] {
+        let script = json!({"grants": [{"origin": origin}]});
+        attack("an origin with more in it", &script, Refused(1, &["no origin"]));
+    }
+}
+
+/// The operator's own file is quoted in errors; what stood at a secret's place is not.
+#[test]
+fn a_diagnostic_that_points_at_a_typed_secret() {
+    let script = json!({
+        "typed": super::arena::TOKEN, "strike": "open:error",
+        "error": {"kind": "invalid-config", "message": "look here", "at": "/typed"},
+    });
+    let component = std::fs::read(guests()).unwrap();
+    let project = Project::with_base_url("http://localhost").config(&script.to_string()).bytes("evil.wasm", &component);
+    let output = project.host(["check", "evil.wasm", "--config", "pipeline.yaml"]).output();
+    assert_eq!(output.code, Some(2), "{output}");
+    assert!(output.stderr.contains("look here") && output.stderr.contains("****"), "{output}");
+    assert!(!output.stderr.contains("SECRET"), "{output}");
+}
