@@ -9,9 +9,11 @@ use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 
+use crate::config::Settings;
 use crate::destination;
 use crate::error::{Error, Result};
 use crate::extract::{Control, Event, StreamActivity, StreamPage};
+use crate::failpoint;
 use crate::normalize::{ChangeKind, Normalizer, Records};
 use crate::package::{LoadPackage, Replacement};
 use crate::report::ColumnAdded;
@@ -19,9 +21,18 @@ use crate::sandbox::{PageRecords, Partition};
 use crate::schema::{Schema, StreamSpec, WriteDisposition};
 use crate::state::{PARTITION_STATES, PendingPartition, RunState, State, StreamProgress};
 
-/// A package closes when it holds this much. Large enough for bulk loading, small enough for three of them in memory.
-const PACKAGE_BYTES: usize = 48 << 20;
-const PACKAGE_ROWS: usize = 250_000;
+/// A package closes when it holds this much.
+#[derive(Debug, Clone, Copy)]
+pub struct PackageSize {
+    pub rows: usize,
+    pub bytes: usize,
+}
+
+impl PackageSize {
+    pub fn of(settings: &Settings) -> Self {
+        Self { rows: settings.package_rows.max(1), bytes: settings.package_bytes.max(1) }
+    }
+}
 
 /// Makes one state out of two, by the connector (`combine`).
 pub type Combine = Box<dyn FnMut(&str, &str, &str) -> Result<String> + Send>;
@@ -43,6 +54,7 @@ pub struct Assembler {
     pipeline: String,
     streams: IndexMap<String, StreamSpec>,
     normalizer: Normalizer,
+    size: PackageSize,
     control: Control,
     activity: Arc<IndexMap<String, StreamActivity>>,
     combine: Combine,
@@ -82,6 +94,7 @@ impl Assembler {
             pipeline: pipeline.to_owned(),
             streams: streams.iter().map(|stream| (stream.name.clone(), stream.clone())).collect(),
             normalizer,
+            size: PackageSize::of(&Settings::default()),
             control,
             activity,
             combine,
@@ -98,6 +111,12 @@ impl Assembler {
             new_tables: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    #[must_use]
+    pub fn with_package_size(mut self, size: PackageSize) -> Self {
+        self.size = size;
+        self
     }
 
     /// Applies what happened. Gives a package when one is full.
@@ -117,7 +136,7 @@ impl Assembler {
             Event::StreamDone { stream } => self.finish_stream(&stream)?,
             Event::Failed { family, stream, error } => self.fail(&family, &stream, error),
         }
-        let full = self.normalizer.bytes() >= PACKAGE_BYTES || self.normalizer.rows() >= PACKAGE_ROWS;
+        let full = self.normalizer.bytes() >= self.size.bytes || self.normalizer.rows() >= self.size.rows;
         if full && self.unmarked.is_empty() { self.close() } else { Ok(None) }
     }
 
@@ -156,6 +175,7 @@ impl Assembler {
             PageRecords::ArrowIpc(bytes) => Records::ArrowIpc(bytes),
         };
         let summary = self.normalizer.add(&page.stream, &records, &self.load_id)?;
+        failpoint::hit("assemble.page");
         let activity = &self.activity[&page.stream];
         activity.records.fetch_add(summary.records, Ordering::Relaxed);
         if summary.records > 0 && self.is_loaded(&page.stream) {
@@ -286,6 +306,7 @@ impl Assembler {
     }
 
     fn close(&mut self) -> Result<Option<LoadPackage>> {
+        failpoint::hit("assemble.before_close");
         let normalized = self.normalizer.take()?;
         for change in normalized.changes {
             match change.kind {
@@ -310,6 +331,7 @@ impl Assembler {
         };
         self.closed = self.state.clone();
         self.anything_new = false;
+        failpoint::hit("assemble.after_close");
         Ok(Some(package))
     }
 

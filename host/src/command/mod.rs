@@ -7,6 +7,7 @@ mod inspect;
 mod open;
 mod run;
 mod schema;
+mod state;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
@@ -44,6 +45,7 @@ pub enum Command {
     Check(check::Check),
     Inspect(inspect::Inspect),
     Schema(schema::Schema),
+    State(state::State),
     Completions(completions::Completions),
 }
 
@@ -55,6 +57,7 @@ impl Command {
             Self::Check(check) => check.execute(printer),
             Self::Inspect(inspect) => inspect.execute(printer),
             Self::Schema(schema) => schema.execute(printer),
+            Self::State(state) => state.execute(printer),
             Self::Completions(completions) => Ok(completions.execute(printer)),
         }
     }

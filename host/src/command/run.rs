@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::open::{Connection, ConnectionArguments};
+use crate::assemble::PackageSize;
 use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::RunLock;
@@ -101,6 +102,7 @@ fn pipeline(
         source: connection.source,
         streams,
         fingerprint: connection.fingerprint,
+        package_size: PackageSize::of(&connection.settings),
         limits: connection.settings.limits,
         concurrency,
         full_refresh: run.full_refresh,
