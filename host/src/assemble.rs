@@ -12,12 +12,12 @@ use indexmap::IndexMap;
 use crate::config::Settings;
 use crate::destination;
 use crate::error::{Error, Result};
-use crate::extract::{Control, Event, StreamActivity, StreamPage};
+use crate::extract::{Assignment, Control, Event, StreamActivity, StreamPage};
 use crate::failpoint;
 use crate::normalize::{ChangeKind, Normalizer, Records};
 use crate::package::{LoadPackage, Replacement};
 use crate::report::ColumnAdded;
-use crate::sandbox::{PageRecords, Partition};
+use crate::sandbox::PageRecords;
 use crate::schema::{Schema, StreamSpec, WriteDisposition};
 use crate::state::{PARTITION_STATES, PendingPartition, RunState, State, StreamProgress};
 
@@ -64,7 +64,7 @@ pub struct Assembler {
     state: State,
     load_id: String,
     /// Partitions whose last page has no checkpoint.
-    unmarked: HashSet<(String, String)>,
+    unmarked: HashSet<(String, u64)>,
     /// Streams that collect all their rows beside their tables, with what happened to them in this package.
     whole: HashMap<String, Replacement>,
     failed: Vec<(String, Error)>,
@@ -132,7 +132,7 @@ impl Assembler {
                 }
             }
             Event::PartitionDone { stream, .. } | Event::StreamDone { stream } if self.given_up.contains(&stream) => {}
-            Event::PartitionDone { stream, partition } => self.finish_partition(&stream, &partition)?,
+            Event::PartitionDone { stream, number } => self.finish_partition(&stream, number)?,
             Event::StreamDone { stream } => self.finish_stream(&stream)?,
             Event::Failed { family, stream, error } => self.fail(&family, &stream, error),
         }
@@ -182,11 +182,12 @@ impl Assembler {
             self.anything_new = true;
             self.begin_whole(&page.stream);
         }
-        let key = (page.stream, page.partition);
+        let key = (page.stream, page.number);
         match page.checkpoint {
             Some(checkpoint) => {
                 self.unmarked.remove(&key);
-                if let Some(pending) = self.progress(&key.0).pending.iter_mut().find(|pending| pending.id == key.1) {
+                if let Some(pending) = self.progress(&key.0).pending.iter_mut().find(|pending| pending.number == key.1)
+                {
                     pending.checkpoint = Some(checkpoint);
                 }
             }
@@ -200,27 +201,28 @@ impl Assembler {
         Ok(())
     }
 
-    fn add_pending(&mut self, stream: &str, partitions: Vec<Partition>) {
+    fn add_pending(&mut self, stream: &str, partitions: Vec<Assignment>) {
         let progress = self.progress(stream);
-        progress.pending.extend(partitions.into_iter().map(|partition| PendingPartition {
-            id: partition.id,
-            data: partition.data,
+        progress.pending.extend(partitions.into_iter().map(|assignment| PendingPartition {
+            number: assignment.number,
+            id: assignment.partition.id,
+            data: assignment.partition.data,
             checkpoint: None,
         }));
     }
 
-    fn finish_partition(&mut self, stream: &str, partition: &str) -> Result<()> {
-        self.unmarked.remove(&(stream.to_owned(), partition.to_owned()));
+    fn finish_partition(&mut self, stream: &str, number: u64) -> Result<()> {
+        self.unmarked.remove(&(stream.to_owned(), number));
         let pending = &mut self.progress(stream).pending;
-        let Some(at) = pending.iter().position(|pending| pending.id == partition) else { return Ok(()) };
-        let reached =
-            pending.remove(at).checkpoint.filter(|checkpoint| !matches!(checkpoint.as_str(), "" | "{}" | "null"));
+        let Some(at) = pending.iter().position(|pending| pending.number == number) else { return Ok(()) };
+        let PendingPartition { id: partition, checkpoint, .. } = pending.remove(at);
+        let reached = checkpoint.filter(|checkpoint| !matches!(checkpoint.as_str(), "" | "{}" | "null"));
         let Some(reached) = reached else { return Ok(()) };
         let known = self.state.streams.entry(stream.to_owned()).or_default();
         if known.combined.is_none()
-            && (known.partitions.len() < PARTITION_STATES || known.partitions.contains_key(partition))
+            && (known.partitions.len() < PARTITION_STATES || known.partitions.contains_key(&partition))
         {
-            known.partitions.insert(partition.to_owned(), reached);
+            known.partitions.insert(partition, reached);
             return Ok(());
         }
         // Too many to remember one by one: what they reached becomes one state. What this run began with stays as it
@@ -247,9 +249,11 @@ impl Assembler {
                 all = (self.combine)(stream, &all, state)?;
             }
             self.state.streams.entry(stream.to_owned()).or_default().combined = Some(all);
-            self.warnings.push(format!(
-                "stream `{stream}` has more than {PARTITION_STATES} partitions: they share one cursor from now on"
-            ));
+            if known.partitions.len() >= PARTITION_STATES {
+                self.warnings.push(format!(
+                    "stream `{stream}` has more than {PARTITION_STATES} partitions: they share one cursor from now on"
+                ));
+            }
         }
         self.done.insert(stream.to_owned());
         Ok(())

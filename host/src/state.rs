@@ -62,6 +62,9 @@ pub struct StreamProgress {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingPartition {
+    /// Tells it from others of the same id.
+    #[serde(default)]
+    pub number: u64,
     pub id: String,
     /// The connector's own.
     pub data: String,
@@ -78,6 +81,13 @@ impl State {
     pub fn of_partition(&self, stream: &str, partition: &str) -> Option<&str> {
         let state = self.streams.get(stream)?;
         state.partitions.get(partition).or(state.combined.as_ref()).map(String::as_str)
+    }
+
+    /// Above all numbers of pending partitions.
+    pub fn next_number(&self) -> u64 {
+        let streams = self.run.iter().flat_map(|run| run.streams.values());
+        let numbers = streams.flat_map(|progress| &progress.pending).map(|pending| pending.number);
+        numbers.max().map_or(0, |number| number + 1)
     }
 
     pub fn combined(&self, stream: &str) -> Option<&str> {

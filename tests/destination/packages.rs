@@ -217,8 +217,9 @@ pub(crate) fn versioned(number: u32, disposition: &Disposition, records: &[(i64,
     if disposition.collected() { package.replaces("v", true, true) } else { package }
 }
 
-/// A package of `v` and its child tables as the host makes it of records, to be merged by that strategy.
-pub(crate) fn merged(number: u32, strategy: &str, records: &Value) -> Package {
+/// A package of `v` and its child tables as the host makes it of records, to be merged by that strategy into tables that
+/// may be known.
+pub(crate) fn merged(number: u32, strategy: &str, known: Schema, records: &Value) -> Package {
     let Value::Object(hints) = json!({"strategy": strategy}) else { unreachable!() };
     let spec = StreamSpec {
         name: "v".to_owned(),
@@ -230,7 +231,7 @@ pub(crate) fn merged(number: u32, strategy: &str, records: &Value) -> Package {
         write_disposition: WriteDisposition::Merge,
         hints,
     };
-    let mut normalizer = Normalizer::new(Schema::default(), &[spec], Options::default()).unwrap();
+    let mut normalizer = Normalizer::new(known, &[spec], Options::default()).unwrap();
     normalizer.add("v", &Records::JsonArray(records.to_string().as_bytes()), &load_id(number)).unwrap();
     let mut package = Package::new(number);
     package.0.tables = normalizer.take().unwrap().tables;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use airlock_host::destination::Destination;
 use airlock_host::error::ErrorKind;
-use airlock_host::schema::{MergeStrategy, Scd2, WriteDisposition};
+use airlock_host::schema::{MergeStrategy, Scd2, Schema, WriteDisposition};
 use serde_json::{Value, json};
 
 use super::packages::{Disposition, PIPELINE, Package, kids_table, load_id, merged, table, v_table, versioned};
@@ -314,9 +314,12 @@ fn one_row_per_key(store: &dyn Store) {
         ("insert-only", &none, &["1|old", "2|b"], &["1", "2", "3", "4"]),
         ("scd2", &json!([record(1, "a", &[1, 2]), record(1, "a", &[1, 2])]), &["1|a"], &["1", "2"]),
     ];
+    let mut known = Schema::default();
     for (number, (strategy, records, root, children)) in cases.iter().enumerate() {
         let number = u32::try_from(number * 10).unwrap();
-        let package = merged(number + 2, strategy, records);
+        // The tables are those of the strategy before.
+        let package = merged(number + 2, strategy, std::mem::take(&mut known), records);
+        known.tables.clone_from(&package.0.schema.tables);
         // What the case before left goes.
         let mut empty = Package::new(number + 1).replaces("v", true, true);
         for table in package.0.schema.tables.values() {
