@@ -125,10 +125,14 @@ impl Assembler {
             Event::Listed { stream, partitions } => self.add_pending(&stream, partitions),
             Event::Page(page) if self.given_up.contains(&page.stream) => {}
             Event::Page(page) => {
-                let stream = page.stream.clone();
-                if let Err(error) = self.add_page(page) {
-                    let family = self.control.give_up(&stream);
-                    self.fail(&family, &stream, error);
+                let (stream, number, last) = (page.stream.clone(), page.number, page.last);
+                match self.add_page(page) {
+                    Ok(()) if last => self.finish_partition(&stream, number)?,
+                    Ok(()) => {}
+                    Err(error) => {
+                        let family = self.control.give_up(&stream);
+                        self.fail(&family, &stream, error);
+                    }
                 }
             }
             Event::PartitionDone { stream, .. } | Event::StreamDone { stream } if self.given_up.contains(&stream) => {}
@@ -237,6 +241,11 @@ impl Assembler {
     }
 
     fn finish_stream(&mut self, stream: &str) -> Result<()> {
+        self.done.insert(stream.to_owned());
+        if std::mem::replace(&mut self.progress(stream).finished, true) {
+            // Before the run was interrupted: ending once more would replace its tables by nothing.
+            return Ok(());
+        }
         self.begin_whole(stream);
         if let Some(replacement) = self.whole.get_mut(stream) {
             replacement.ends = true;
@@ -255,7 +264,6 @@ impl Assembler {
                 ));
             }
         }
-        self.done.insert(stream.to_owned());
         Ok(())
     }
 

@@ -52,6 +52,9 @@ pub struct StreamProgress {
     /// No further partitions will come: of a root stream once they are listed, of a child once its parent is finished.
     #[serde(default)]
     pub listed: bool,
+    /// Nothing is left of it, and its rows have taken effect.
+    #[serde(default)]
+    pub finished: bool,
     /// What finished partitions reached, made one, once they are too many to be remembered one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<String>,

@@ -50,6 +50,7 @@ fn an_interrupted_run_is_finished_by_the_next() {
     for disposition in ["append", "replace"] {
         let project = Project::new(&api).config(&long(disposition));
         let place = duckdb(&project);
+        api.take_requests();
         let mut child = run(&project, &place).spawn();
         assert!(is_under_way(&api, &mut child, 100), "the run was over too soon");
         assert!(start("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

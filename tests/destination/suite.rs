@@ -184,7 +184,7 @@ fn state_and_schema_come_back(store: &dyn Store) {
     load(store, &package);
     let stored = store.open().read(PIPELINE).unwrap();
     assert_eq!(stored.state, package.0.state);
-    let names = |schema: &airlock_host::schema::Schema| {
+    let names = |schema: &Schema| {
         let tables = schema.tables.values();
         tables.map(|table| (table.name.clone(), table.columns.keys().cloned().collect::<Vec<_>>())).collect::<Vec<_>>()
     };

@@ -28,7 +28,7 @@ pub enum Event {
         partitions: Vec<Assignment>,
     },
     Page(StreamPage),
-    /// Nothing is left of a partition. Its last page's checkpoint is its state.
+    /// Nothing is left of a partition, and no page said so.
     PartitionDone {
         stream: String,
         number: u64,
@@ -54,6 +54,8 @@ pub struct StreamPage {
     pub checkpoint: Option<String>,
     /// What is to be read of each child stream for this page's records.
     pub children: Vec<(String, Vec<Assignment>)>,
+    /// Nothing is left of the partition behind it. Its checkpoint is the partition's state.
+    pub last: bool,
 }
 
 /// A partition to be read. Two may have one id, where a parent's record came twice: the number tells them apart within a

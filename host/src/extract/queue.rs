@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::Assignment;
+use super::{Assignment, StreamPage};
 use crate::sandbox::{Instance, Partition};
 use crate::schema::StreamSpec;
 
@@ -22,6 +22,8 @@ pub(super) struct Job {
     pub(super) checkpoint: Option<String>,
     /// With its reader open.
     pub(super) paused: Option<Instance>,
+    /// The page read last, until it is known whether it was the last one.
+    pub(super) held: Option<StreamPage>,
 }
 
 pub(super) struct Queue {
@@ -75,6 +77,7 @@ impl Queue {
             assignment,
             checkpoint,
             paused: None,
+            held: None,
         }));
         drop(inner);
         self.changed.notify_waiters();

@@ -59,9 +59,11 @@ impl Worker {
             let checkpoint = job.checkpoint.as_deref().or_else(|| self.state.of_partition(&job.stream, &partition.id));
             instance.read(&job.stream, partition, checkpoint).await?;
         }
+        let mut passed_on_last = false;
         loop {
             match self.queue.goes_on(&job.stream) {
                 Verdict::GoOn => {}
+                // A page that is held is read again by the next run.
                 Verdict::Stop => return Ok(None),
                 Verdict::Pause => {
                     job.paused = Some(instance);
@@ -69,7 +71,12 @@ impl Worker {
                     return Ok(None);
                 }
             }
-            let Some(page) = instance.next().await? else { break };
+            let next = instance.next().await;
+            if let Some(page) = job.held.take() {
+                passed_on_last = matches!(next, Ok(None));
+                self.pass_on(StreamPage { last: passed_on_last, ..page }).await?;
+            }
+            let Some(page) = next? else { break };
             let mut children = Vec::new();
             for child in self.queue.children(&job.stream) {
                 let partitions =
@@ -78,26 +85,35 @@ impl Worker {
                 children.push((child.name.clone(), self.queue.number(partitions)));
             }
             self.activity[&job.stream].pages.fetch_add(1, Ordering::Relaxed);
-            let jobs = children.clone();
-            self.send(Event::Page(StreamPage {
+            job.held = Some(StreamPage {
                 stream: job.stream.clone(),
                 number: job.assignment.number,
                 records: page.records,
                 checkpoint: page.checkpoint,
                 children,
-            }))
-            .await?;
-            // Only after the page: a child's page must not come before it.
-            for (child, partitions) in jobs {
-                self.queue.add(&child, partitions.into_iter().map(|assignment| (assignment, None)).collect());
-            }
+                last: false,
+            });
         }
-        self.send(Event::PartitionDone { stream: job.stream.clone(), number: job.assignment.number }).await?;
+        if !passed_on_last {
+            self.send(Event::PartitionDone { stream: job.stream.clone(), number: job.assignment.number }).await?;
+        }
         for stream in self.queue.done(&job.stream) {
             self.activity[&stream].done.store(true, Ordering::Relaxed);
             self.send(Event::StreamDone { stream }).await?;
         }
         Ok(Some(instance))
+    }
+
+    /// Only once it is known whether another page follows: the last one's checkpoint is no place to go on from, so that
+    /// page and the partition's end are one event.
+    async fn pass_on(&self, page: StreamPage) -> Result<()> {
+        let jobs = page.children.clone();
+        self.send(Event::Page(page)).await?;
+        // Only after the page: a child's page must not come before it.
+        for (child, partitions) in jobs {
+            self.queue.add(&child, partitions.into_iter().map(|assignment| (assignment, None)).collect());
+        }
+        Ok(())
     }
 
     async fn send(&self, event: Event) -> Result<()> {
