@@ -1,7 +1,11 @@
 //! Kills the host at random moments and starts it again until it gets through: what is loaded then must be what an
 //! unbroken run loads.
 //!
-//! `CRASH_KILLS` sets how often it is killed for each write disposition, `CRASH_SEED` repeats a failure.
+//! Here at any moment, in `places` at chosen ones, in `failures` by what happens around it. `CRASH_KILLS` sets how often it is killed for each write disposition, `CRASH_SEED` repeats a failure.
+
+mod contents;
+mod failures;
+mod places;
 
 use std::{
     collections::BTreeMap,

@@ -17,7 +17,7 @@ use crate::http::Http;
 use crate::incremental::{self, Memory};
 use crate::log::Log;
 use crate::parent::{self, Partition, Slice};
-use crate::plan::{Plan, Stream};
+use crate::plan::{Incremental, Plan, Stream};
 use crate::read::{Prepared, Reader};
 
 pub struct Connection<H> {
@@ -51,6 +51,15 @@ impl<'a> Records<'a> {
 struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incremental: Option<Memory>,
+    /// What dlt remembered of the resource. Read, never written.
+    #[serde(default, skip_serializing)]
+    dlt: Option<Value>,
+}
+
+impl State {
+    fn memory(self, plan: &Incremental) -> Option<Memory> {
+        self.incremental.or_else(|| self.dlt.as_ref().and_then(|state| incremental::of_dlt(plan, state)))
+    }
 }
 
 impl<H: Http> Connection<H> {
@@ -118,14 +127,15 @@ impl<H: Http> Connection<H> {
         let stream = self.stream(stream)?;
         let (left, right) = (parse::<State>(left, "state")?, parse::<State>(right, "state")?);
         let Some(plan) = &stream.incremental else { return Ok("{}".to_owned()) };
-        let combined = match (left.incremental, right.incremental) {
+        let combined = match (left.memory(plan), right.memory(plan)) {
             (None, None) => None,
             (left, right) => {
                 let memory = incremental::combine(plan, left.unwrap_or_default(), right.unwrap_or_default());
                 Some(memory.map_err(|error| error.within(&stream.name))?)
             }
         };
-        serde_json::to_string(&State { incremental: combined }).map_err(|error| Error::Other(error.to_string()))
+        serde_json::to_string(&State { incremental: combined, dlt: None })
+            .map_err(|error| Error::Other(error.to_string()))
     }
 
     fn stream(&self, name: &str) -> Result<&Stream, Error> {

@@ -65,6 +65,9 @@ struct Checkpoint {
     selector: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incremental: Option<Memory>,
+    /// What dlt remembered of the resource, where the host found a dataset of dlt's. Read, never written.
+    #[serde(default, skip_serializing)]
+    dlt: Option<Value>,
 }
 
 impl Checkpoint {
@@ -118,7 +121,9 @@ impl<H: Http> Reader<H> {
         let mut incremental = None;
         if let (Some(plan), Some(compiled)) = (&stream.incremental, &prepared.incremental) {
             let plan = slice.window.as_ref().map_or_else(|| plan.clone(), |window| incremental::within(plan, window));
-            let read = IncrementalRead::begin(plan, stream, stored.incremental)?;
+            let of_dlt = || stored.dlt.as_ref().and_then(|state| incremental::of_dlt(&plan, state));
+            let memory = stored.incremental.or_else(of_dlt);
+            let read = IncrementalRead::begin(plan, stream, memory)?;
             values.incremental = read.attributes(compiled)?;
             incremental = Some(read);
         }
@@ -178,6 +183,7 @@ impl<H: Http> Reader<H> {
             paginator: Some(self.paginator.clone()),
             selector: self.prepared.selector.is_none().then(|| selector.text().to_owned()),
             incremental: self.incremental.as_ref().map(IncrementalRead::position),
+            dlt: None,
         };
         self.over = false;
         self.before = checkpoint.print()?;

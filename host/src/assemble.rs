@@ -9,20 +9,31 @@ use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 
+use crate::config::Settings;
 use crate::config::settings::Limits;
 use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
-use crate::extract::{Control, Event, StreamActivity, StreamPage};
+use crate::extract::{Assignment, Control, Event, StreamActivity, StreamPage};
+use crate::failpoint;
 use crate::normalize::{ChangeKind, Normalizer, Records};
 use crate::package::{LoadPackage, Replacement};
 use crate::report::ColumnAdded;
-use crate::sandbox::{PageRecords, Partition};
+use crate::sandbox::PageRecords;
 use crate::schema::{Schema, StreamSpec, WriteDisposition};
 use crate::state::{PARTITION_STATES, PendingPartition, RunState, State, StreamProgress};
 
-/// A package closes when it holds this much. Large enough for bulk loading, small enough for two of them in memory.
-const PACKAGE_BYTES: usize = 48 << 20;
-const PACKAGE_ROWS: usize = 250_000;
+/// A package closes when it holds this much.
+#[derive(Debug, Clone, Copy)]
+pub struct PackageSize {
+    pub rows: usize,
+    pub bytes: usize,
+}
+
+impl PackageSize {
+    pub fn of(settings: &Settings) -> Self {
+        Self { rows: settings.package_rows.max(1), bytes: settings.package_bytes.max(1) }
+    }
+}
 
 /// Makes one state out of two, by the connector (`combine`).
 pub type Combine = Box<dyn FnMut(&str, &str, &str) -> Result<String> + Send>;
@@ -45,6 +56,7 @@ pub struct Assembler {
     streams: IndexMap<String, StreamSpec>,
     normalizer: Normalizer,
     limits: Limits,
+    size: PackageSize,
     control: Control,
     activity: Arc<IndexMap<String, StreamActivity>>,
     combine: Combine,
@@ -54,7 +66,7 @@ pub struct Assembler {
     state: State,
     load_id: String,
     /// Partitions whose last page has no checkpoint.
-    unmarked: HashSet<(String, String)>,
+    unmarked: HashSet<(String, u64)>,
     /// Streams that collect all their rows beside their tables, with what happened to them in this package.
     whole: HashMap<String, Replacement>,
     failed: Vec<(String, Error)>,
@@ -85,6 +97,7 @@ impl Assembler {
             streams: streams.iter().map(|stream| (stream.name.clone(), stream.clone())).collect(),
             normalizer,
             limits: Limits::default(),
+            size: PackageSize::of(&Settings::default()),
             control,
             activity,
             combine,
@@ -104,8 +117,9 @@ impl Assembler {
     }
 
     #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: Limits, size: PackageSize) -> Self {
         self.limits = limits;
+        self.size = size;
         self
     }
 
@@ -120,8 +134,8 @@ impl Assembler {
                 self.fail_on_error(&stream, added);
             }
             Event::PartitionDone { stream, .. } | Event::StreamDone { stream } if self.given_up.contains(&stream) => {}
-            Event::PartitionDone { stream, partition } => {
-                let finished = self.finish_partition(&stream, &partition);
+            Event::PartitionDone { stream, number } => {
+                let finished = self.finish_partition(&stream, number);
                 self.fail_on_error(&stream, finished);
             }
             Event::StreamDone { stream } => {
@@ -130,7 +144,7 @@ impl Assembler {
             }
             Event::Failed { family, stream, error } => self.fail(&family, &stream, error),
         }
-        let full = self.normalizer.bytes() >= PACKAGE_BYTES || self.normalizer.rows() >= PACKAGE_ROWS;
+        let full = self.normalizer.bytes() >= self.size.bytes || self.normalizer.rows() >= self.size.rows;
         if full && self.unmarked.is_empty() { self.close() } else { Ok(None) }
     }
 
@@ -180,6 +194,7 @@ impl Assembler {
             PageRecords::ArrowIpc(bytes) => Records::ArrowIpc(bytes),
         };
         let summary = self.normalizer.add(&page.stream, &records, &self.load_id)?;
+        failpoint::hit("assemble.page");
         let activity = &self.activity[&page.stream];
         let so_far = activity.records.fetch_add(summary.records, Ordering::Relaxed) + summary.records;
         if so_far > self.limits.records_per_stream {
@@ -200,11 +215,12 @@ impl Assembler {
             self.anything_new = true;
             self.begin_whole(&page.stream);
         }
-        let key = (page.stream, page.partition);
+        let key = (page.stream, page.number);
         match page.checkpoint {
             Some(checkpoint) => {
                 self.unmarked.remove(&key);
-                if let Some(pending) = self.progress(&key.0).pending.iter_mut().find(|pending| pending.id == key.1) {
+                if let Some(pending) = self.progress(&key.0).pending.iter_mut().find(|pending| pending.number == key.1)
+                {
                     pending.checkpoint = Some(checkpoint);
                 }
             }
@@ -216,30 +232,31 @@ impl Assembler {
             self.add_pending(&child, partitions);
         }
         // With its last page a partition ends: a package between the two would make the next run read it again.
-        if page.last { self.finish_partition(&key.0, &key.1) } else { Ok(()) }
+        if page.last { self.finish_partition(&key.0, key.1) } else { Ok(()) }
     }
 
-    fn add_pending(&mut self, stream: &str, partitions: Vec<Partition>) {
+    fn add_pending(&mut self, stream: &str, partitions: Vec<Assignment>) {
         let progress = self.progress(stream);
-        progress.pending.extend(partitions.into_iter().map(|partition| PendingPartition {
-            id: partition.id,
-            data: partition.data,
+        progress.pending.extend(partitions.into_iter().map(|assignment| PendingPartition {
+            number: assignment.number,
+            id: assignment.partition.id,
+            data: assignment.partition.data,
             checkpoint: None,
         }));
     }
 
-    fn finish_partition(&mut self, stream: &str, partition: &str) -> Result<()> {
-        self.unmarked.remove(&(stream.to_owned(), partition.to_owned()));
+    fn finish_partition(&mut self, stream: &str, number: u64) -> Result<()> {
+        self.unmarked.remove(&(stream.to_owned(), number));
         let pending = &mut self.progress(stream).pending;
-        let Some(at) = pending.iter().position(|pending| pending.id == partition) else { return Ok(()) };
-        let reached =
-            pending.remove(at).checkpoint.filter(|checkpoint| !matches!(checkpoint.as_str(), "" | "{}" | "null"));
+        let Some(at) = pending.iter().position(|pending| pending.number == number) else { return Ok(()) };
+        let PendingPartition { id: partition, checkpoint, .. } = pending.remove(at);
+        let reached = checkpoint.filter(|checkpoint| !matches!(checkpoint.as_str(), "" | "{}" | "null"));
         let Some(reached) = reached else { return Ok(()) };
         let known = self.state.streams.entry(stream.to_owned()).or_default();
         if known.combined.is_none()
-            && (known.partitions.len() < PARTITION_STATES || known.partitions.contains_key(partition))
+            && (known.partitions.len() < PARTITION_STATES || known.partitions.contains_key(&partition))
         {
-            known.partitions.insert(partition.to_owned(), reached);
+            known.partitions.insert(partition, reached);
             return Ok(());
         }
         // Too many to remember one by one: what they reached becomes one state. What this run began with stays as it
@@ -254,23 +271,28 @@ impl Assembler {
     }
 
     fn finish_stream(&mut self, stream: &str) -> Result<()> {
+        self.done.insert(stream.to_owned());
+        if std::mem::replace(&mut self.progress(stream).finished, true) {
+            // Before the run was interrupted: ending once more would replace its tables by nothing.
+            return Ok(());
+        }
         self.begin_whole(stream);
         if let Some(replacement) = self.whole.get_mut(stream) {
             replacement.ends = true;
             self.anything_new = true;
         }
-        self.progress(stream).listed = true;
         if let Some(mut all) = self.progress(stream).reached.take() {
             let known = std::mem::take(self.state.streams.entry(stream.to_owned()).or_default());
             for state in known.combined.iter().chain(known.partitions.values()) {
                 all = (self.combine)(stream, &all, state)?;
             }
             self.state.streams.entry(stream.to_owned()).or_default().combined = Some(all);
-            self.warnings.push(format!(
-                "stream `{stream}` has more than {PARTITION_STATES} partitions: they share one cursor from now on"
-            ));
+            if known.partitions.len() >= PARTITION_STATES {
+                self.warnings.push(format!(
+                    "stream `{stream}` has more than {PARTITION_STATES} partitions: they share one cursor from now on"
+                ));
+            }
         }
-        self.done.insert(stream.to_owned());
         Ok(())
     }
 
@@ -332,6 +354,7 @@ impl Assembler {
     }
 
     fn close(&mut self) -> Result<Option<LoadPackage>> {
+        failpoint::hit("assemble.before_close");
         let normalized = self.normalizer.take()?;
         for change in normalized.changes {
             match change.kind {
@@ -356,6 +379,7 @@ impl Assembler {
         };
         self.closed = self.state.clone();
         self.anything_new = false;
+        failpoint::hit("assemble.after_close");
         Ok(Some(package))
     }
 

@@ -14,7 +14,8 @@ pub struct LoadPackage {
     /// Unix time as text with a fraction, unique and ascending within the pipeline (dlt's `_dlt_load_id`).
     pub load_id: String,
     /// Rows, at most one entry per table, each as at least one batch whose columns are those of the table's schema that
-    /// have a value in it.
+    /// have a value in it. Where a root row's id follows from its key or content (upsert, insert-only, scd2), a package
+    /// has one row of each id, for the children of two could not be told apart.
     pub tables: Vec<TableBatch>,
     /// Every table known, with its columns: those of this package and earlier ones.
     pub schema: Schema,

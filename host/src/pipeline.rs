@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-use crate::assemble::{Assembler, Outcome};
+use crate::assemble::{Assembler, Outcome, PackageSize};
 use crate::config::settings::Limits;
 use crate::destination::Destination;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,6 +40,7 @@ pub struct Pipeline {
     /// Digest of connector and configuration.
     pub fingerprint: String,
     pub limits: Limits,
+    pub package_size: PackageSize,
     pub concurrency: usize,
     /// Forgets what earlier runs remembered, and replaces the tables.
     pub full_refresh: bool,
@@ -128,7 +129,7 @@ impl Pipeline {
             activity.clone(),
             combine,
         )
-        .with_limits(self.limits.clone());
+        .with_limits(self.limits.clone(), self.package_size);
         begun(UnderWay { control: control.clone(), activity: activity.clone() });
 
         let (event_sender, events) = mpsc::channel(PAGES_IN_FLIGHT);

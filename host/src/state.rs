@@ -49,9 +49,9 @@ pub struct StreamProgress {
     /// Partitions known and not finished, in the order in which they are read.
     #[serde(default)]
     pub pending: Vec<PendingPartition>,
-    /// No further partitions will come: of a root stream once they are listed, of a child once its parent is finished.
+    /// Nothing is left of it, and its rows have taken effect.
     #[serde(default)]
-    pub listed: bool,
+    pub finished: bool,
     /// What finished partitions reached, made one, once they are too many to be remembered one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<String>,
@@ -62,6 +62,9 @@ pub struct StreamProgress {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingPartition {
+    /// Tells it from others of the same id.
+    #[serde(default)]
+    pub number: u64,
     pub id: String,
     /// The connector's own.
     pub data: String,
@@ -78,6 +81,13 @@ impl State {
     pub fn of_partition(&self, stream: &str, partition: &str) -> Option<&str> {
         let state = self.streams.get(stream)?;
         state.partitions.get(partition).or(state.combined.as_ref()).map(String::as_str)
+    }
+
+    /// Above all numbers of pending partitions.
+    pub fn next_number(&self) -> u64 {
+        let streams = self.run.iter().flat_map(|run| run.streams.values());
+        let numbers = streams.flat_map(|progress| &progress.pending).map(|pending| pending.number);
+        numbers.max().map_or(0, |number| number + 1)
     }
 
     pub fn combined(&self, stream: &str) -> Option<&str> {

@@ -5,8 +5,9 @@
 use airlock_host::destination;
 use airlock_host::error::ErrorKind;
 
+mod continue_dlt;
 mod packages;
-mod postgres_server;
+pub(crate) mod postgres_server;
 mod stores;
 mod suite;
 

@@ -4,8 +4,11 @@
 
 use std::sync::Arc;
 
+use airlock_host::normalize::{Normalizer, Options, Records};
 use airlock_host::package::{LoadPackage, Replacement, TableBatch};
-use airlock_host::schema::{Column, DataType, MergeStrategy, Scd2, Schema, SortOrder, TableSchema, WriteDisposition};
+use airlock_host::schema::{
+    Column, DataType, MergeStrategy, Scd2, Schema, SortOrder, StreamSpec, TableSchema, WriteDisposition,
+};
 use airlock_host::state::{State, StreamState};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema as ArrowSchema, TimeUnit};
 use arrow::json::ReaderBuilder;
@@ -212,4 +215,26 @@ pub(crate) fn versioned(number: u32, disposition: &Disposition, records: &[(i64,
     }
     let package = Package::new(number).rows(&v_table(disposition), &rows).rows(&kids_table(disposition), &kids);
     if disposition.collected() { package.replaces("v", true, true) } else { package }
+}
+
+/// A package of `v` and its child tables as the host makes it of records, to be merged by that strategy into tables that
+/// may be known.
+pub(crate) fn merged(number: u32, strategy: &str, known: Schema, records: &Value) -> Package {
+    let Value::Object(hints) = json!({"strategy": strategy}) else { unreachable!() };
+    let spec = StreamSpec {
+        name: "v".to_owned(),
+        parent: None,
+        selected: true,
+        primary_key: vec!["id".to_owned()],
+        merge_key: Vec::new(),
+        cursor_field: None,
+        write_disposition: WriteDisposition::Merge,
+        hints,
+    };
+    let mut normalizer = Normalizer::new(known, &[spec], Options::default()).unwrap();
+    normalizer.add("v", &Records::JsonArray(records.to_string().as_bytes()), &load_id(number)).unwrap();
+    let mut package = Package::new(number);
+    package.0.tables = normalizer.take().unwrap().tables;
+    package.0.schema.tables.clone_from(&normalizer.schema().tables);
+    if strategy == "scd2" { package.replaces("v", true, true) } else { package }
 }

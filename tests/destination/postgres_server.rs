@@ -28,10 +28,21 @@ impl PostgresServer {
         let server = Self { folder, programs, port };
         let data = server.data();
         server.run("initdb", &["-D", &data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"]);
-        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off");
-        let log = server.folder.path().join("log").display().to_string();
-        server.run("pg_ctl", &["-D", &data, "-o", &options, "-l", &log, "-w", "start"]);
+        server.go_on();
         Some(server)
+    }
+
+    /// Pulls the plug.
+    pub(crate) fn stop(&self) {
+        self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
+    }
+
+    /// Starts it, for the first time or after a stop.
+    pub(crate) fn go_on(&self) {
+        let port = self.port;
+        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off");
+        let log = self.folder.path().join("log").display().to_string();
+        self.run("pg_ctl", &["-D", &self.data(), "-o", &options, "-l", &log, "-w", "start"]);
     }
 
     /// Of a database that need not exist yet.
@@ -58,12 +69,12 @@ impl PostgresServer {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own server")]
-fn start(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn start(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
+        self.stop();
     }
 }

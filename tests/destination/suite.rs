@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use airlock_host::destination::Destination;
 use airlock_host::error::ErrorKind;
-use airlock_host::schema::{MergeStrategy, Scd2, WriteDisposition};
-use serde_json::json;
+use airlock_host::schema::{MergeStrategy, Scd2, Schema, WriteDisposition};
+use serde_json::{Value, json};
 
-use super::packages::{Disposition, PIPELINE, Package, kids_table, load_id, table, v_table, versioned};
+use super::packages::{Disposition, PIPELINE, Package, kids_table, load_id, merged, table, v_table, versioned};
 
 /// A place for a dataset, empty at first.
 pub(crate) trait Store {
@@ -184,7 +184,7 @@ fn state_and_schema_come_back(store: &dyn Store) {
     load(store, &package);
     let stored = store.open().read(PIPELINE).unwrap();
     assert_eq!(stored.state, package.0.state);
-    let names = |schema: &airlock_host::schema::Schema| {
+    let names = |schema: &Schema| {
         let tables = schema.tables.values();
         tables.map(|table| (table.name.clone(), table.columns.keys().cloned().collect::<Vec<_>>())).collect::<Vec<_>>()
     };
@@ -300,25 +300,37 @@ fn merge_strategies(store: &dyn Store) {
     assert_eq!(valid, expected);
 }
 
-/// The same key several times in one package, with ever fewer children.
+/// The same key several times in one package, with ever fewer children, and with none at last.
 fn one_row_per_key(store: &dyn Store) {
-    let records: &[(i64, &str, &[i64])] =
-        &[(1, "old", &[1, 2, 3]), (2, "b", &[4]), (1, "new", &[5, 6]), (1, "newest", &[7])];
-    let cases: &[(MergeStrategy, &[&str], &[&str])] = &[
-        (MergeStrategy::DeleteInsert, &["1|newest", "2|b"], &["4", "7"]),
-        (MergeStrategy::Upsert, &["1|newest", "2|b"], &["4", "7"]),
-        (MergeStrategy::InsertOnly, &["1|old", "2|b"], &["1", "2", "3", "4"]),
+    let kids = |kids: &[i64]| kids.iter().map(|kid| json!({"k": kid, "toys": [kid * 10]})).collect::<Vec<_>>();
+    let record = |id: i64, name: &str, of: &[i64]| json!({"id": id, "name": name, "kids": kids(of)});
+    let fewer = json!([record(1, "old", &[1, 2, 3]), record(2, "b", &[4]), record(1, "newest", &[5])]);
+    let none = json!([record(1, "old", &[1, 2, 3]), record(2, "b", &[4]), record(1, "newest", &[])]);
+    let cases: &[(&str, &Value, &[&str], &[&str])] = &[
+        ("delete-insert", &fewer, &["1|newest", "2|b"], &["4", "5"]),
+        ("delete-insert", &none, &["1|newest", "2|b"], &["4"]),
+        ("upsert", &fewer, &["1|newest", "2|b"], &["4", "5"]),
+        ("upsert", &none, &["1|newest", "2|b"], &["4"]),
+        ("insert-only", &none, &["1|old", "2|b"], &["1", "2", "3", "4"]),
+        ("scd2", &json!([record(1, "a", &[1, 2]), record(1, "a", &[1, 2])]), &["1|a"], &["1", "2"]),
     ];
-    for (number, (strategy, root, children)) in cases.iter().enumerate() {
+    let mut known = Schema::default();
+    for (number, (strategy, records, root, children)) in cases.iter().enumerate() {
         let number = u32::try_from(number * 10).unwrap();
-        load(store, &versioned(number + 1, &Disposition::of(WriteDisposition::Replace), &[]));
-        load(store, &versioned(number + 2, &Disposition::merge(strategy.clone()), records));
-        assert_eq!((v(store), kids(store)), (strings(root), strings(children)), "{strategy:?}");
+        // The tables are those of the strategy before.
+        let package = merged(number + 2, strategy, std::mem::take(&mut known), records);
+        known.tables.clone_from(&package.0.schema.tables);
+        // What the case before left goes.
+        let mut empty = Package::new(number + 1).replaces("v", true, true);
+        for table in package.0.schema.tables.values() {
+            empty = empty.table(&Disposition::of(WriteDisposition::Replace).apply(table.clone()));
+        }
+        load(store, &empty);
+        load(store, &package);
+        assert_eq!((v(store), self::kids(store)), (strings(root), strings(children)), "{strategy}");
+        let toys: Vec<String> = children.iter().map(|kid| format!("{kid}0")).collect();
+        assert_eq!(rows(store, "v__kids__toys", &["value"]), toys, "{strategy}");
     }
-    let twice: &[(i64, &str, &[i64])] = &[(1, "a", &[1, 2]), (1, "a", &[1, 2])];
-    load(store, &versioned(41, &Disposition::of(WriteDisposition::Replace), &[]));
-    load(store, &versioned(42, &Disposition::scd2(), twice));
-    assert_eq!((v(store), kids(store)), (strings(&["1|a"]), strings(&["1", "2"])));
 }
 
 fn compound_key(store: &dyn Store) {

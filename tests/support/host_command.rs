@@ -75,6 +75,7 @@ impl Project {
             project: self,
             arguments: arguments.into_iter().map(Into::into).collect(),
             environment: BTreeMap::new(),
+            file_limit: None,
         }
     }
 
@@ -104,6 +105,7 @@ pub(crate) struct HostCommand<'a> {
     project: &'a Project,
     arguments: Vec<OsString>,
     environment: BTreeMap<String, String>,
+    file_limit: Option<u32>,
 }
 
 impl HostCommand<'_> {
@@ -120,6 +122,11 @@ impl HostCommand<'_> {
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Lets no file grow beyond so many blocks, as on a full disk.
+    pub(crate) fn with_file_limit(self, blocks: u32) -> Self {
+        Self { file_limit: Some(blocks), ..self }
     }
 
     /// Gives a secret by way of an environment variable.
@@ -151,7 +158,16 @@ impl HostCommand<'_> {
 
     /// Starts it, for those who want to end it themselves. Nobody has to read what it prints if that is little.
     pub(crate) fn spawn(self) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+        let host = env!("CARGO_BIN_EXE_host");
+        let mut command = match self.file_limit {
+            None => Command::new(host),
+            Some(blocks) => {
+                let mut shell = Command::new("sh");
+                // Ignored, the signal becomes the error that a full disk is.
+                shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""), host]);
+                shell
+            }
+        };
         for name in ["RUST_LOG", "FORCE_COLOR", "CLICOLOR_FORCE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
         {
             command.env_remove(name);

@@ -5,6 +5,7 @@
 //! whole read, so that later pages are not measured by earlier ones. Must not parse more of a record than its cursor.
 
 mod boundary;
+mod dlt;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -16,6 +17,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::dlt::memory as of_dlt;
 pub use self::window::{Window, windows, within};
 
 use self::boundary::{Hashes, Identity};
@@ -46,6 +48,9 @@ pub struct Memory {
     last: Value,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     hashes: String,
+    /// Fingerprints of dlt's, while the last value is one that dlt reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dlt: Vec<String>,
     /// Only within a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<RunMemory>,
@@ -57,6 +62,8 @@ struct RunMemory {
     start: Value,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     known: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dlt: Vec<String>,
 }
 
 /// The incremental of one read.
@@ -69,8 +76,11 @@ pub struct IncrementalRead {
     last: Option<CursorValue>,
     /// Records at the start value that an earlier run has loaded.
     known: Hashes,
+    /// The same, of those that dlt has loaded.
+    known_to_dlt: Vec<String>,
     /// Records at the last value.
     boundary: Hashes,
+    boundary_of_dlt: Vec<String>,
     place: String,
 }
 
@@ -90,15 +100,15 @@ impl IncrementalRead {
         let initial = plan.initial_value.as_ref().and_then(given);
         // A fixed range remembers nothing.
         let stored = if plan.end_value.is_some() { None } else { given(&memory.last) };
-        let (start, known) = match &memory.run {
-            Some(run) => (given(&run.start), Hashes::unpack(&run.known)?),
+        let (start, known, known_to_dlt) = match &memory.run {
+            Some(run) => (given(&run.start), Hashes::unpack(&run.known)?, run.dlt.clone()),
             None => {
                 let start = match (&stored, lag) {
                     (Some(stored), Some(lag)) => Some(lagged(&plan, stored, lag, initial.as_ref())?),
                     (Some(stored), None) => Some(stored.clone()),
                     (None, _) => initial.clone(),
                 };
-                (start, Hashes::unpack(&memory.hashes)?)
+                (start, Hashes::unpack(&memory.hashes)?, memory.dlt.clone())
             }
         };
         let identity = match &plan.primary_key {
@@ -114,7 +124,9 @@ impl IncrementalRead {
             end: plan.end_value.as_ref().and_then(given),
             last: stored.or(initial),
             known,
+            known_to_dlt,
             boundary: Hashes::unpack(&memory.hashes)?,
+            boundary_of_dlt: memory.dlt,
             place: stream.name.clone(),
             plan,
         })
@@ -174,10 +186,12 @@ impl IncrementalRead {
                     before_start = true;
                     continue;
                 }
-                if let (Ordering::Equal, Some(identity), false) = (order, &self.identity, self.known.0.is_empty())
-                    && self.known.0.contains(&identity.hash(&record, &self.place)?)
-                {
-                    continue;
+                if let (Ordering::Equal, Some(identity)) = (order, &self.identity) {
+                    let is_known =
+                        !self.known.0.is_empty() && self.known.0.contains(&identity.hash(&record, &self.place)?);
+                    if is_known || dlt::knows(&self.known_to_dlt, identity, &record) {
+                        continue;
+                    }
                 }
             }
             if self.plan.end_value.is_none() {
@@ -186,6 +200,7 @@ impl IncrementalRead {
                     Ordering::Greater => {
                         self.last = Some(cursor);
                         self.boundary.0.clear();
+                        self.boundary_of_dlt.clear();
                         at_last.clear();
                         at_last.push(kept.len());
                     }
@@ -211,7 +226,8 @@ impl IncrementalRead {
     /// For a checkpoint within the run.
     pub fn position(&self) -> Memory {
         let start = self.start.as_ref().map_or(Value::Null, |start| start.value.clone());
-        Memory { run: Some(RunMemory { start, known: self.known.pack() }), ..self.remembered() }
+        let run = RunMemory { start, known: self.known.pack(), dlt: self.known_to_dlt.clone() };
+        Memory { run: Some(run), ..self.remembered() }
     }
 
     /// For the next run; none: a fixed range keeps no state.
@@ -221,7 +237,7 @@ impl IncrementalRead {
 
     fn remembered(&self) -> Memory {
         let last = self.last.as_ref().map_or(Value::Null, |last| last.value.clone());
-        Memory { last, hashes: self.boundary.pack(), run: None }
+        Memory { last, hashes: self.boundary.pack(), dlt: self.boundary_of_dlt.clone(), run: None }
     }
 
     /// In the direction in which the cursor grows.
@@ -287,7 +303,11 @@ pub fn combine(plan: &Incremental, left: Memory, right: Memory) -> Result<Memory
             // The same instant may be written in two ways: which one is kept must not depend on the order.
             let (left_text, right_text) = (left.last.to_string(), right.last.to_string());
             let last = if left_text <= right_text { left.last } else { right.last };
-            Ok(Memory { last, hashes: hashes.pack(), run: None })
+            let mut dlt = left.dlt;
+            dlt.extend(right.dlt);
+            dlt.sort();
+            dlt.dedup();
+            Ok(Memory { last, hashes: hashes.pack(), dlt, run: None })
         }
     }
 }

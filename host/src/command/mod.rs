@@ -12,6 +12,7 @@ mod preview;
 mod run;
 mod sample;
 mod schema;
+mod state;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
@@ -52,6 +53,7 @@ pub enum Command {
     Inspect(inspect::Inspect),
     Init(init::Init),
     Schema(schema::Schema),
+    State(state::State),
     Completions(completions::Completions),
 }
 
@@ -66,6 +68,7 @@ impl Command {
             Self::Init(init) => init.execute(printer),
             Self::Inspect(inspect) => inspect.execute(printer),
             Self::Schema(schema) => schema.execute(printer),
+            Self::State(state) => state.execute(printer),
             Self::Completions(completions) => Ok(completions.execute(printer)),
         }
     }

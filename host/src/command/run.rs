@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::open::{Connection, ConnectionArguments};
 use super::sample;
+use crate::assemble::PackageSize;
 use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::RunLock;
@@ -120,6 +121,7 @@ fn pipeline(
         source: connection.source,
         streams,
         fingerprint: connection.fingerprint,
+        package_size: PackageSize::of(&connection.settings),
         limits: connection.settings.limits,
         concurrency,
         full_refresh: run.full_refresh,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::mistake;
 use crate::diagnostic::Diagnostic;
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Further origins that the connector may reach.
@@ -20,6 +20,26 @@ pub struct Settings {
     pub proxy: Option<String>,
     /// Streams and partitions read at once. The flag `--concurrency` wins.
     pub concurrency: Option<usize>,
+    /// A load package is committed once it has this many rows …
+    pub package_rows: usize,
+    /// … or this many bytes. Large enough for bulk loading, small enough for three of them in memory.
+    pub package_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            retry: Retry::default(),
+            rate_limit: RateLimit::default(),
+            limits: Limits::default(),
+            tls: Tls::default(),
+            proxy: None,
+            concurrency: None,
+            package_rows: 250_000,
+            package_bytes: 48 << 20,
+        }
+    }
 }
 
 /// Which failed requests are sent again, and when. Connection failures always count as failed.

@@ -35,6 +35,9 @@ pub trait Destination: Send {
 
     /// Writes tables, rows, state and load id so that a reader sees all of it or nothing.
     fn load(&mut self, package: &LoadPackage) -> Result<LoadReceipt>;
+
+    /// Puts another state in the place of the one that the last package left. Called while no run is under way.
+    fn write_state(&mut self, pipeline: &str, state: &State) -> Result<()>;
 }
 
 #[derive(Debug, Clone)]
@@ -93,6 +96,20 @@ pub fn open(url: &str, dataset: &str, pipeline: &str) -> Result<Box<dyn Destinat
 /// Rows as JSON Lines to a writer: what `-` does with standard output.
 pub fn to_writer(writer: Box<dyn Write + Send>) -> Box<dyn Destination> {
     Box::new(stdout::open(writer))
+}
+
+/// Whether a URL names a path at which there is nothing yet, so that opening it would make it.
+pub fn is_missing(url: &str) -> bool {
+    match url.split_once(':') {
+        Some((_, path)) if !path.starts_with("//") => !Path::new(path).exists(),
+        _ => false,
+    }
+}
+
+/// The error for a pipeline that a destination knows nothing of.
+fn unknown_pipeline(pipeline: &str) -> Error {
+    Error::new(ErrorKind::Usage, format!("nothing is remembered of a pipeline `{pipeline}` here"))
+        .with_help("--pipeline, --to and --dataset are those of its runs")
 }
 
 /// What tells a destination from another one: a path counts from the root, not from where the program was started.

@@ -1,6 +1,7 @@
 //! State and schema as dlt stores them: zlib-compressed JSON in base64, and a versioned schema document.
 //!
-//! Must never fail on what dlt itself wrote: a state of dlt's is no state of ours, but its schema counts.
+//! Must never fail on what dlt itself wrote: its schema counts, and what it remembered of a resource is handed to the
+//! connector as it is.
 
 use std::io::{Read as _, Write as _};
 
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::State;
+use crate::state::{State, StreamState, VERSION};
 
 /// dlt's number for the layout of its state.
 pub(crate) const STATE_ENGINE_VERSION: u32 = 4;
@@ -25,7 +26,7 @@ const STATE_LIMIT: u64 = 1 << 30;
 /// What a state column holds.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct StoredState {
-    /// Ours; none if dlt wrote it.
+    /// Ours, or what dlt remembered of its resources.
     pub(crate) state: Option<State>,
     /// The schema that dlt's pipeline writes with; ours has the pipeline's name.
     pub(crate) schema_name: Option<String>,
@@ -66,9 +67,25 @@ pub(crate) fn decode(text: &str) -> Result<StoredState> {
     let schema_name = document.get("default_schema_name").and_then(Value::as_str).map(str::to_owned);
     let state = match document.get_mut("airlock").map(Value::take) {
         Some(state) => Some(serde_json::from_value(state).map_err(|error| broken().with_source(error))?),
-        None => None,
+        None => of_dlt(&document),
     };
     Ok(StoredState { state, schema_name })
+}
+
+/// Each resource of dlt's with an incremental, as a checkpoint `{"dlt": …}` which a connector may understand.
+fn of_dlt(document: &Value) -> Option<State> {
+    let sources = document.get("sources").and_then(Value::as_object)?;
+    let mut state = State { version: VERSION, ..State::default() };
+    for (name, resource) in
+        sources.values().filter_map(|source| source.get("resources").and_then(Value::as_object)).flatten()
+    {
+        if resource.get("incremental").is_some() {
+            let checkpoint = json!({"dlt": resource}).to_string();
+            let stream = StreamState { combined: Some(checkpoint), ..StreamState::default() };
+            state.streams.entry(name.clone()).or_insert(stream);
+        }
+    }
+    (!state.streams.is_empty()).then_some(state)
 }
 
 /// A short stable digest of a text.
@@ -79,7 +96,6 @@ pub(crate) fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::StreamState;
 
     #[test]
     fn a_state_comes_back_as_it_was() {

@@ -13,6 +13,7 @@ use super::{Capabilities, Destination, Stored, root_table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::{LoadPackage, LoadReceipt};
 use crate::schema::WriteDisposition;
+use crate::state::State;
 
 const MAX_IDENTIFIER_LENGTH: usize = 65_536;
 
@@ -56,6 +57,10 @@ impl Destination for Stdout {
         }
         self.writer.flush().map_err(|error| refused(error.into()))?;
         Ok(LoadReceipt { rows, already_loaded: false })
+    }
+
+    fn write_state(&mut self, _pipeline: &str, _state: &State) -> Result<()> {
+        Ok(())
     }
 }
 

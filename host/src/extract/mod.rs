@@ -16,7 +16,7 @@ use crate::egress::{Egress, Traffic};
 use crate::error::{Error, Result};
 use crate::sandbox::{Connector, Instance, LogSink, PageRecords, Partition};
 use crate::schema::StreamSpec;
-use crate::state::{PendingPartition, State};
+use crate::state::State;
 use queue::Queue;
 
 /// What happens to a stream, in the order in which it must be applied.
@@ -25,13 +25,13 @@ pub enum Event {
     /// The partitions of a root stream that are to be read.
     Listed {
         stream: String,
-        partitions: Vec<Partition>,
+        partitions: Vec<Assignment>,
     },
     Page(StreamPage),
     /// Nothing is left of a partition whose last page did not say so. Its last checkpoint is its state.
     PartitionDone {
         stream: String,
-        partition: String,
+        number: u64,
     },
     /// Nothing is left of a stream.
     StreamDone {
@@ -48,13 +48,22 @@ pub enum Event {
 #[derive(Debug)]
 pub struct StreamPage {
     pub stream: String,
-    pub partition: String,
+    /// Of the assignment that it was read for.
+    pub number: u64,
     pub records: PageRecords,
     pub checkpoint: Option<String>,
     /// Nothing is left of the partition behind this page.
     pub last: bool,
     /// What is to be read of each child stream for this page's records.
-    pub children: Vec<(String, Vec<Partition>)>,
+    pub children: Vec<(String, Vec<Assignment>)>,
+}
+
+/// A partition to be read. Two may have one id, where a parent's record came twice: the number tells them apart within a
+/// run.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    pub number: u64,
+    pub partition: Partition,
 }
 
 /// What one stream did so far; read by progress and report.
@@ -114,7 +123,7 @@ impl Extraction {
         let activity = streams.iter().map(|stream| (stream.name.clone(), StreamActivity::default())).collect();
         Self {
             source: Arc::new(source),
-            queue: Arc::new(Queue::new(streams)),
+            queue: Arc::new(Queue::new(streams, state.next_number())),
             state: Arc::new(state),
             activity: Arc::new(activity),
         }
@@ -153,7 +162,10 @@ impl Extraction {
         let mut instance = None;
         for stream in self.queue.streams() {
             if let Some(progress) = self.state.run.as_ref().and_then(|run| run.streams.get(&stream.name)) {
-                let jobs = progress.pending.iter().map(|pending| (pending.partition(), pending.checkpoint.clone()));
+                let jobs = progress.pending.iter().map(|pending| {
+                    let partition = Partition { id: pending.id.clone(), data: pending.data.clone() };
+                    (Assignment { number: pending.number, partition }, pending.checkpoint.clone())
+                });
                 self.queue.add(&stream.name, jobs.collect());
                 continue;
             }
@@ -170,7 +182,8 @@ impl Extraction {
             .await;
             match listed {
                 Ok(partitions) => {
-                    let jobs = partitions.iter().map(|partition| (partition.clone(), None)).collect();
+                    let partitions = self.queue.number(partitions);
+                    let jobs = partitions.iter().map(|assignment| (assignment.clone(), None)).collect();
                     let _ = events.send(Event::Listed { stream: stream.name.clone(), partitions }).await;
                     self.queue.add(&stream.name, jobs);
                 }
@@ -198,11 +211,5 @@ impl Source {
                 .await?;
         instance.open(&self.config).await?;
         Ok(instance)
-    }
-}
-
-impl PendingPartition {
-    fn partition(&self) -> Partition {
-        Partition { id: self.id.clone(), data: self.data.clone() }
     }
 }

@@ -3,10 +3,12 @@
 //! That order bounds what is pending: a parent's next page is fetched only when its children have almost been read.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::Assignment;
 use crate::sandbox::{Instance, Partition};
 use crate::schema::StreamSpec;
 
@@ -16,7 +18,7 @@ const WAITING_CHILDREN: usize = 200;
 /// A partition to be read, or one in the midst of which a parent paused.
 pub(super) struct Job {
     pub(super) stream: String,
-    pub(super) partition: Partition,
+    pub(super) assignment: Assignment,
     pub(super) checkpoint: Option<String>,
     /// With its reader open.
     pub(super) paused: Option<Instance>,
@@ -26,6 +28,8 @@ pub(super) struct Queue {
     streams: Vec<StreamSpec>,
     inner: Mutex<Inner>,
     changed: Notify,
+    /// Of the next assignment.
+    next: AtomicU64,
 }
 
 #[derive(Default)]
@@ -42,8 +46,13 @@ struct Inner {
 }
 
 impl Queue {
-    pub(super) fn new(streams: Vec<StreamSpec>) -> Self {
-        Self { streams, inner: Mutex::default(), changed: Notify::new() }
+    pub(super) fn new(streams: Vec<StreamSpec>, next: u64) -> Self {
+        Self { streams, inner: Mutex::default(), changed: Notify::new(), next: AtomicU64::new(next) }
+    }
+
+    pub(super) fn number(&self, partitions: Vec<Partition>) -> Vec<Assignment> {
+        let number = |partition| Assignment { number: self.next.fetch_add(1, Ordering::Relaxed), partition };
+        partitions.into_iter().map(number).collect()
     }
 
     pub(super) fn streams(&self) -> &[StreamSpec] {
@@ -54,16 +63,16 @@ impl Queue {
         self.streams.iter().filter(move |child| child.parent.as_deref() == Some(stream))
     }
 
-    pub(super) fn add(&self, stream: &str, jobs: Vec<(Partition, Option<String>)>) {
+    pub(super) fn add(&self, stream: &str, jobs: Vec<(Assignment, Option<String>)>) {
         let mut inner = self.lock();
         if inner.given_up.contains(stream) {
             return;
         }
         *inner.open.entry(stream.to_owned()).or_default() += jobs.len();
         let waiting = inner.waiting.entry(stream.to_owned()).or_default();
-        waiting.extend(jobs.into_iter().map(|(partition, checkpoint)| Job {
+        waiting.extend(jobs.into_iter().map(|(assignment, checkpoint)| Job {
             stream: stream.to_owned(),
-            partition,
+            assignment,
             checkpoint,
             paused: None,
         }));

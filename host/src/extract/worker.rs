@@ -55,9 +55,9 @@ impl Worker {
     /// Reads a partition to its end, or until it has to pause or stop. Gives the instance back if it is free again.
     async fn read(&self, mut job: Job, mut instance: Instance, begun: bool) -> Result<Option<Instance>> {
         if !begun {
-            let checkpoint =
-                job.checkpoint.as_deref().or_else(|| self.state.of_partition(&job.stream, &job.partition.id));
-            instance.read(&job.stream, &job.partition, checkpoint).await?;
+            let partition = &job.assignment.partition;
+            let checkpoint = job.checkpoint.as_deref().or_else(|| self.state.of_partition(&job.stream, &partition.id));
+            instance.read(&job.stream, partition, checkpoint).await?;
         }
         let told = loop {
             match self.queue.goes_on(&job.stream) {
@@ -80,16 +80,14 @@ impl Worker {
             for child in self.queue.children(&job.stream) {
                 let partitions =
                     instance.partitions(&child.name, Some(&page.records), self.state.combined(&child.name)).await;
-                children.push((
-                    child.name.clone(),
-                    partitions.map_err(|error| error.with_context("stream", child.name.clone()))?,
-                ));
+                let partitions = partitions.map_err(|error| error.with_context("stream", child.name.clone()))?;
+                children.push((child.name.clone(), self.queue.number(partitions)));
             }
             self.activity[&job.stream].pages.fetch_add(1, Ordering::Relaxed);
             let jobs = children.clone();
             self.send(Event::Page(StreamPage {
                 stream: job.stream.clone(),
-                partition: job.partition.id.clone(),
+                number: job.assignment.number,
                 records: page.records,
                 checkpoint: page.checkpoint,
                 last,
@@ -97,15 +95,15 @@ impl Worker {
             }))
             .await?;
             // Only after the page: a child's page must not come before it.
-            for (child, partitions) in jobs {
-                self.queue.add(&child, partitions.into_iter().map(|partition| (partition, None)).collect());
+            for (child, assignments) in jobs {
+                self.queue.add(&child, assignments.into_iter().map(|assignment| (assignment, None)).collect());
             }
             if last {
                 break true;
             }
         };
         if !told {
-            self.send(Event::PartitionDone { stream: job.stream.clone(), partition: job.partition.id }).await?;
+            self.send(Event::PartitionDone { stream: job.stream.clone(), number: job.assignment.number }).await?;
         }
         for stream in self.queue.done(&job.stream) {
             self.activity[&stream].done.store(true, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use super::column::Refusal;
 use super::row_id::{RandomIds, RowId};
 use super::table::{Slot, TableRows};
 use super::tape::{Node, Record, Tape, push_json_text};
+use super::versions::Keep;
 use super::{Options, SchemaChange};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{MergeStrategy, Naming, Schema, StreamPlan, WriteDisposition};
@@ -35,6 +36,8 @@ pub(super) struct StreamRows {
     root: Slot,
     /// Counts rows that were begun, so that a key that comes twice in a row is noticed.
     serial: u64,
+    /// The record that is being written, by its place in the root table; none where row ids are random.
+    record: Option<u32>,
     objects: Vec<(usize, usize)>,
     lists: Vec<List>,
     keys: Vec<(String, usize)>,
@@ -83,6 +86,7 @@ impl StreamRows {
             warnings: Vec::new(),
             root: Slot::Unknown,
             serial: 0,
+            record: None,
             objects: Vec::new(),
             lists: Vec::new(),
             keys: Vec::new(),
@@ -136,6 +140,11 @@ impl StreamRows {
         }
         let id = self.row_id(context, tape.record(page), table, place)?;
         self.write_system_columns(context, table, load_id, id, place)?;
+        if place.parent.is_none() {
+            let number = u32::try_from(self.tables[table].rows).unwrap_or(u32::MAX);
+            self.record = Keep::of(&self.plan).map(|_| number);
+        }
+        self.tables[table].records.extend(self.record);
         self.tables[table].rows += 1;
         let serial = self.serial;
         let parent = Parent { id, root: place.parent.map_or(id, |parent| parent.root) };

@@ -13,6 +13,7 @@ mod tape;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod versions;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use flatten::{Context, StreamRows};
 use row_id::RandomIds;
 use table::TableRows;
 use tape::Tape;
+use versions::{Keep, Taken};
 
 /// Limits, so that records can't make a schema or a value without bounds.
 #[derive(Debug, Clone)]
@@ -203,17 +205,23 @@ impl Normalizer {
     }
 
     /// Hands out what came together, and begins anew. Columns are in the schema's order; those without a value are left
-    /// out.
+    /// out. Where row ids follow from the records, there is one row of each id.
     pub fn take(&mut self) -> Result<Normalized> {
         let mut normalized = Normalized { warnings: std::mem::take(&mut self.warnings), ..Normalized::default() };
         let mut batches: IndexMap<String, Vec<RecordBatch>> = IndexMap::new();
-        for rows in self.streams.values_mut() {
-            for table in &mut rows.tables {
-                if table.rows > 0 {
-                    let batch = batch(table, &self.schema)?;
-                    batches.entry(table.name.clone()).or_default().push(batch);
-                    table.settled = true;
-                }
+        let mut taken = Vec::new();
+        for (stream, rows) in self.streams.values_mut().enumerate() {
+            let keep = Keep::of(&rows.plan);
+            for table in rows.tables.iter_mut().filter(|table| table.rows > 0) {
+                taken.push(Taken {
+                    stream,
+                    table: table.name.clone(),
+                    is_root: table.parent.is_none(),
+                    keep,
+                    records: std::mem::take(&mut table.records),
+                    batch: batch(table, &self.schema)?,
+                });
+                table.settled = true;
             }
             normalized.changes.append(&mut rows.changes);
             for warning in rows.warnings.drain(..) {
@@ -221,6 +229,11 @@ impl Normalizer {
                     normalized.warnings.push(warning);
                 }
             }
+        }
+        versions::drop_superseded(&mut taken)
+            .map_err(|error| Error::new(ErrorKind::Internal, "rows can't be left out").with_source(error))?;
+        for part in taken.into_iter().filter(|part| part.batch.num_rows() > 0) {
+            batches.entry(part.table).or_default().push(part.batch);
         }
         if self.schema != self.settled {
             self.settled = self.schema.clone();

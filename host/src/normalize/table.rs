@@ -17,6 +17,8 @@ pub(super) struct TableRows {
     /// Levels of nesting that are still taken apart in its rows.
     pub(super) level: usize,
     pub(super) rows: usize,
+    /// Of each row, which record it belongs to; kept only where records may supersede each other.
+    pub(super) records: Vec<u32>,
     pub(super) columns: Vec<ColumnRows>,
     by_name: HashMap<String, usize>,
     /// The objects that are flattened into a row; the first is the row itself.
@@ -91,6 +93,7 @@ impl TableRows {
             parent,
             level,
             rows: 0,
+            records: Vec::new(),
             columns: Vec::new(),
             by_name: HashMap::new(),
             shapes: vec![row],

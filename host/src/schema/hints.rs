@@ -204,6 +204,10 @@ impl StreamPlan {
             table.stream.clone_from(&self.stream);
             table.write_disposition = self.write_disposition;
             table.merge_strategy = self.merge_strategy.clone();
+            if let Some(root_id) = table.columns.get_mut("_dlt_root_id").filter(|_| !self.has_root_key()) {
+                // Left by a disposition that wrote it; from now on it stays empty.
+                root_id.nullable = true;
+            }
             let hints = self.columns.get(&name);
             for column in table.columns.values_mut().filter(|column| !column.name.starts_with("_dlt_")) {
                 match hints.and_then(|hints| hints.get(&column.name)) {

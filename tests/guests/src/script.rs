@@ -162,12 +162,19 @@ impl Script {
                 return Ok(None);
             }
             let answers = request::send_all(&self.requests, self.lenient).map_err(types::Error::Other)?;
-            return Ok(Some(source::Page { records: types::Records::JsonArray(answers), checkpoint: checkpoint(), last: false }));
+            return Ok(Some(source::Page {
+                records: types::Records::JsonArray(answers),
+                checkpoint: checkpoint(),
+                last: false,
+            }));
         }
         if self.pages.is_empty() {
             let records = br#"[{"id": 1}]"#.to_vec();
-            return Ok((position == 0)
-                .then(|| source::Page { records: types::Records::JsonArray(records), checkpoint: checkpoint(), last: false }));
+            return Ok((position == 0).then(|| source::Page {
+                records: types::Records::JsonArray(records),
+                checkpoint: checkpoint(),
+                last: false,
+            }));
         }
         if position >= self.pages.len().saturating_mul(self.rounds) {
             return Ok(None);

@@ -26,12 +26,26 @@ pub(super) fn open(path: &Path, dataset: &str) -> Result<SqlDestination<DuckDb>>
             Error::new(ErrorKind::Destination, format!("can't make the folder {}", folder.display())).with_source(error)
         })?;
     }
+    create(path).map_err(|error| unopened(path, error))?;
     let connection = connect(path).map_err(|error| unopened(path, error))?;
     Ok(SqlDestination::new(DuckDb { connection }, dataset))
 }
 
 pub(super) struct DuckDb {
     connection: Connection,
+}
+
+/// Makes the file unless it is there, under another name first: one that is half made would be no DuckDB file for ever.
+fn create(path: &Path) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = Path::new(&name);
+    connect(new)?.close().map_err(|(_, error)| error)?;
+    std::fs::rename(new, path)?;
+    Ok(())
 }
 
 fn connect(path: &Path) -> duckdb::Result<Connection> {
@@ -50,7 +64,8 @@ fn connect(path: &Path) -> duckdb::Result<Connection> {
 }
 
 /// Tells a file in use from one that is no database.
-fn unopened(path: &Path, error: duckdb::Error) -> Error {
+fn unopened(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let error = error.into();
     let text = error.to_string();
     let path = path.display();
     if text.contains("Could not set lock") || text.contains("Conflicting lock") {

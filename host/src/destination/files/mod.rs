@@ -16,11 +16,12 @@ use jiff::Timestamp;
 use self::commit_log::{Commit, CommitLog, LOADS, Move};
 pub(super) use self::format::Format;
 use super::pipeline_state;
-use super::{Capabilities, Destination, Stored, root_table};
+use super::{Capabilities, Destination, Stored, root_table, unknown_pipeline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::package::{LoadPackage, LoadReceipt};
 use crate::schema::{Schema, TableSchema, WriteDisposition};
+use crate::state::State;
 
 const STATE: &str = "_dlt_pipeline_state";
 const VERSION: &str = "_dlt_version";
@@ -71,6 +72,14 @@ impl Destination for Files {
 
     fn load(&mut self, package: &LoadPackage) -> Result<LoadReceipt> {
         self.write(package).map_err(|error| error.with_context("load", package.load_id.clone()))
+    }
+
+    fn write_state(&mut self, pipeline: &str, state: &State) -> Result<()> {
+        let log = self.log(pipeline)?;
+        log.recover().map_err(refused)?;
+        let commit = log.newest().map_err(refused)?.ok_or_else(|| unknown_pipeline(pipeline))?;
+        let text = pipeline_state::encode(pipeline, 1, state)?;
+        commit_log::write_durably(&self.root.join(&commit.state), text.as_bytes()).map_err(refused)
     }
 }
 

@@ -72,7 +72,7 @@ impl Family<'_> {
             },
             MergeStrategy::Upsert => Merge {
                 deduplicate: self.deduplicate(root, required(root, &primary_key, "upsert")?, Keep::Last),
-                deduplicate_children: self.versions(Keep::Last),
+                deduplicate_children: self.orphans(),
                 apply: [self.delete_matched(&primary_key), self.hard_delete(root), self.insert()].concat(),
             },
             MergeStrategy::InsertOnly => {
@@ -85,13 +85,13 @@ impl Family<'_> {
                 );
                 Merge {
                     deduplicate: self.deduplicate(root, required(root, &primary_key, "insert-only")?, Keep::First),
-                    deduplicate_children: self.versions(Keep::First),
+                    deduplicate_children: self.orphans(),
                     apply: [vec![known], self.orphans(), self.hard_delete(root), self.insert()].concat(),
                 }
             }
             MergeStrategy::Scd2(options) => Merge {
                 deduplicate: self.deduplicate(root, &["_dlt_id"], Keep::First),
-                deduplicate_children: self.versions(Keep::First),
+                deduplicate_children: self.first_versions(),
                 apply: self.scd2(root, options, &merge_key, now)?,
             },
         };
@@ -154,23 +154,19 @@ impl Family<'_> {
         ))
     }
 
-    /// Where a row's id follows from its key, the children of all its versions name the same parent. They were appended
-    /// one version after the other, each from list index 0 on: only the first or the last such series stays.
-    fn versions(&self, keep: Keep) -> Vec<String> {
+    /// Rows that were collected over several packages may be there more than once, and the children of all of them name
+    /// the same parent. Such rows are alike to their last child: of the children, the first series from list index 0 on
+    /// stays.
+    fn first_versions(&self) -> Vec<String> {
         let order = self.dialect.row_order();
-        let (direction, superseded) = match keep {
-            Keep::First => ("ASC", "\"starts\" > 1"),
-            Keep::Last => ("DESC", "\"starts\" > 1 OR (\"starts\" = 1 AND \"index\" > 0)"),
-        };
         let mut statements: Vec<String> = self
             .children()
             .map(|table| {
                 let staged = self.staged(table);
                 format!(
                     "DELETE FROM {staged} WHERE {order} IN (SELECT \"place\" FROM (SELECT {order} AS \"place\", \
-                     \"_dlt_list_idx\" AS \"index\", SUM(CASE WHEN \"_dlt_list_idx\" = 0 THEN 1 ELSE 0 END) OVER (PARTITION \
-                     BY \"_dlt_parent_id\" ORDER BY {order} {direction}) AS \"starts\" FROM {staged}) AS \"counted\" WHERE \
-                     {superseded})"
+                     SUM(CASE WHEN \"_dlt_list_idx\" = 0 THEN 1 ELSE 0 END) OVER (PARTITION BY \"_dlt_parent_id\" ORDER \
+                     BY {order}) AS \"starts\" FROM {staged}) AS \"counted\" WHERE \"starts\" > 1)"
                 )
             })
             .collect();

@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::package::{LoadPackage, LoadReceipt, TableBatch};
 use crate::schema::{MergeStrategy, Schema, TableSchema, WriteDisposition};
+use crate::state::State;
 
 /// A connection to a database.
 pub(crate) trait Database: Send {
@@ -68,6 +69,24 @@ impl<D: Database> SqlDestination<D> {
         Self { database, dataset: dataset.to_owned(), claimed: false }
     }
 
+    /// All of it or nothing.
+    fn in_transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.database.execute(self.database.dialect().begin())?;
+        let done = work(self).and_then(|done| {
+            failpoint::hit("destination.before_commit");
+            self.database.execute("COMMIT")?;
+            failpoint::hit("destination.after_commit");
+            Ok(done)
+        });
+        if done.is_err()
+            && let Err(error) = self.database.execute("ROLLBACK")
+        {
+            // The first error says more, and an open transaction ends with the connection.
+            tracing::debug!(%error, "rollback failed");
+        }
+        done
+    }
+
     fn write(&mut self, package: &LoadPackage) -> Result<LoadReceipt> {
         let mut load =
             Load { database: &mut self.database, dataset: &self.dataset, package, catalog: Catalog::default() };
@@ -76,6 +95,7 @@ impl<D: Database> SqlDestination<D> {
             return Ok(LoadReceipt { rows: Vec::new(), already_loaded: true });
         }
         load.clear_staging()?;
+        load.clear_replaced()?;
         let mut rows = Vec::new();
         for table in &package.tables {
             if let Some(count) = load.append(table)? {
@@ -112,20 +132,16 @@ impl<D: Database> Destination for SqlDestination<D> {
             self.database.claim(&self.dataset, &package.pipeline)?;
             self.claimed = true;
         }
-        self.database.execute(self.database.dialect().begin())?;
-        let written = self.write(package).and_then(|receipt| {
-            failpoint::hit("destination.before_commit");
-            self.database.execute("COMMIT")?;
-            failpoint::hit("destination.after_commit");
-            Ok(receipt)
-        });
-        if written.is_err()
-            && let Err(error) = self.database.execute("ROLLBACK")
-        {
-            // The first error says more, and an open transaction ends with the connection.
-            tracing::debug!(%error, "rollback failed");
-        }
-        written.map_err(|error| error.with_context("load", package.load_id.clone()))
+        self.in_transaction(|destination| destination.write(package))
+            .map_err(|error| error.with_context("load", package.load_id.clone()))
+    }
+
+    fn write_state(&mut self, pipeline: &str, state: &State) -> Result<()> {
+        self.claimed &= !self.database.reconnect()?;
+        let catalog = Catalog::from_rows(self.database.query(&self.database.dialect().catalog(&self.dataset))?);
+        self.in_transaction(|destination| {
+            system::replace_state(&mut destination.database, &destination.dataset, &catalog, pipeline, state)
+        })
     }
 }
 
@@ -168,6 +184,22 @@ impl<D: Database> Load<'_, D> {
             if written && !begun {
                 self.drop_staged(table)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Empties the tables of streams that are replaced by this package alone: their rows need no detour by way of staging.
+    fn clear_replaced(&mut self) -> Result<()> {
+        let schema = &self.package.schema;
+        for table in schema.tables.values() {
+            let root = root_table(schema, table);
+            if !is_replaced_at_once(self.package, root) || !self.catalog.has(Area::Dataset, &table.name) {
+                continue;
+            }
+            // Before the rows go: afterwards some databases refuse to change the table in the same transaction.
+            self.evolve(Area::Dataset, table)?;
+            let name = self.database.dialect().locate(self.dataset, Area::Dataset, &table.name);
+            self.database.execute(&self.database.dialect().clear(&name))?;
         }
         Ok(())
     }
@@ -280,6 +312,9 @@ impl<D: Database> Load<'_, D> {
 fn route(package: &LoadPackage, root: &TableSchema) -> Result<Route> {
     let collected = package.replaced.iter().any(|replacement| replacement.stream == root.stream);
     let scd2 = matches!(root.merge_strategy, MergeStrategy::Scd2(_));
+    if is_replaced_at_once(package, root) {
+        return Ok(Route::Direct);
+    }
     match root.write_disposition {
         WriteDisposition::Skip => Ok(Route::Skip),
         WriteDisposition::Append | WriteDisposition::Merge | WriteDisposition::Replace if collected => {
@@ -293,6 +328,12 @@ fn route(package: &LoadPackage, root: &TableSchema) -> Result<Route> {
             format!("rows of the stream `{}` came without saying where it begins and ends", root.stream),
         )),
     }
+}
+
+/// Whether all rows that replace a stream's tables are in this package.
+fn is_replaced_at_once(package: &LoadPackage, root: &TableSchema) -> bool {
+    root.write_disposition == WriteDisposition::Replace
+        && package.replaced.iter().any(|replaced| replaced.stream == root.stream && replaced.begins && replaced.ends)
 }
 
 /// A root table and all tables below it, parents before children.

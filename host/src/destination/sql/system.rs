@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use super::Database;
 use super::dialect::{Area, Dialect, identifier, literal};
 use super::tables::Catalog;
-use crate::destination::Stored;
 use crate::destination::pipeline_state::{self, SCHEMA_ENGINE_VERSION, STATE_ENGINE_VERSION};
+use crate::destination::{Stored, unknown_pipeline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::LoadPackage;
 use crate::schema::Schema;
+use crate::state::State;
 
 const LOADS: &str = "_dlt_loads";
 const VERSION: &str = "_dlt_version";
@@ -106,19 +107,7 @@ pub(super) fn record(
         ))?;
     }
 
-    let states = table(dialect, dataset, STATE);
-    let last = format!("SELECT CAST(MAX(version) AS VARCHAR) FROM {states} WHERE pipeline_name = {pipeline}");
-    let number = single(database.query(&last)?).and_then(|number| number.parse().ok()).unwrap_or(0_u64) + 1;
-    let state = pipeline_state::encode(&package.pipeline, number, &package.state)?;
-    database.execute(&format!("DELETE FROM {states} WHERE pipeline_name = {pipeline}"))?;
-    database.execute(&format!(
-        "INSERT INTO {states} (version, engine_version, pipeline_name, state, created_at, version_hash, _dlt_load_id, \
-         _dlt_id) VALUES ({number}, {STATE_ENGINE_VERSION}, {pipeline}, {}, {now}, {}, {load_id}, {})",
-        literal(&state),
-        literal(&pipeline_state::digest(&state)),
-        literal(&pipeline_state::digest(&format!("{}/{}", package.pipeline, package.load_id))[..14]),
-        load_id = literal(&package.load_id),
-    ))?;
+    write_state(database, dataset, &package.pipeline, &package.load_id, &package.state)?;
 
     database.execute(&format!(
         "INSERT INTO {} (load_id, schema_name, status, inserted_at, schema_version_hash) VALUES ({}, {pipeline}, 0, {now}, \
@@ -126,6 +115,48 @@ pub(super) fn record(
         table(dialect, dataset, LOADS),
         literal(&package.load_id),
         literal(&schema.version_hash)
+    ))?;
+    Ok(())
+}
+
+/// Writes another state in place of the last one, as if the last package had brought it.
+pub(super) fn replace_state(
+    database: &mut impl Database,
+    dataset: &str,
+    catalog: &Catalog,
+    pipeline: &str,
+    state: &State,
+) -> Result<()> {
+    if !catalog.has(Area::Dataset, STATE) {
+        return Err(unknown_pipeline(pipeline));
+    }
+    let states = table(database.dialect(), dataset, STATE);
+    let last = format!("SELECT MAX(_dlt_load_id) FROM {states} WHERE pipeline_name = {}", literal(pipeline));
+    let load_id = single(database.query(&last)?).ok_or_else(|| unknown_pipeline(pipeline))?;
+    write_state(database, dataset, pipeline, &load_id, state)
+}
+
+fn write_state(
+    database: &mut impl Database,
+    dataset: &str,
+    pipeline_name: &str,
+    load_id: &str,
+    state: &State,
+) -> Result<()> {
+    let dialect = database.dialect();
+    let now = dialect.timestamp(Timestamp::now().as_microsecond());
+    let (states, pipeline) = (table(dialect, dataset, STATE), literal(pipeline_name));
+    let last = format!("SELECT CAST(MAX(version) AS VARCHAR) FROM {states} WHERE pipeline_name = {pipeline}");
+    let number = single(database.query(&last)?).and_then(|number| number.parse().ok()).unwrap_or(0_u64) + 1;
+    let state = pipeline_state::encode(pipeline_name, number, state)?;
+    database.execute(&format!("DELETE FROM {states} WHERE pipeline_name = {pipeline}"))?;
+    database.execute(&format!(
+        "INSERT INTO {states} (version, engine_version, pipeline_name, state, created_at, version_hash, _dlt_load_id, \
+         _dlt_id) VALUES ({number}, {STATE_ENGINE_VERSION}, {pipeline}, {}, {now}, {}, {load}, {})",
+        literal(&state),
+        literal(&pipeline_state::digest(&state)),
+        literal(&pipeline_state::digest(&format!("{pipeline_name}/{load_id}"))[..14]),
+        load = literal(load_id),
     ))?;
     Ok(())
 }

@@ -1,0 +1,170 @@
+//! `host state`: what a destination remembers of a pipeline. Must never touch rows.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::destination::{self, Destination};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::RunLock;
+use crate::output::Printer;
+use crate::state::State as PipelineState;
+
+/// Show or reset what a destination remembers of a pipeline
+#[derive(Debug, Args)]
+pub struct State {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show how far each stream came, and what an unfinished run has left to do
+    Show(Place),
+    /// Forget it: the next run reads from the beginning. Rows stay where they are
+    Reset(Place),
+    /// Print it all as JSON
+    Export(Place),
+}
+
+/// Whose state.
+#[derive(Debug, Args)]
+struct Place {
+    /// The name that the state is kept under
+    #[arg(long, value_name = "NAME")]
+    pipeline: String,
+    /// The destination that keeps it [default: duckdb:PIPELINE.duckdb]
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+    /// The schema or folder in the destination [default: the pipeline's name]
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Only this stream (may be given more than once)
+    #[arg(long, value_name = "STREAM")]
+    stream: Vec<String>,
+}
+
+impl State {
+    pub fn execute(self, printer: &Printer) -> Result<u8> {
+        match self.action {
+            Action::Show(place) => place.show(printer),
+            Action::Reset(place) => place.reset(printer),
+            Action::Export(place) => place.export(printer),
+        }
+    }
+}
+
+impl Place {
+    fn show(&self, printer: &Printer) -> Result<u8> {
+        let (_, state) = self.read()?;
+        if printer.json {
+            let document = json!({
+                "version": 1, "pipeline": self.pipeline, "unfinished": state.run.is_some(), "state": state,
+            });
+            printer.document(&document.to_string());
+        } else {
+            printer.document(readable(&state).trim_end());
+        }
+        Ok(0)
+    }
+
+    fn export(&self, printer: &Printer) -> Result<u8> {
+        let (_, state) = self.read()?;
+        let text = serde_json::to_string_pretty(&state)
+            .map_err(|source| Error::new(ErrorKind::Internal, "the state can't be printed").with_source(source))?;
+        printer.document(&text);
+        Ok(0)
+    }
+
+    fn reset(&self, printer: &Printer) -> Result<u8> {
+        let _lock = RunLock::acquire(&self.pipeline, &destination::identity(&self.to(), &self.dataset()))?;
+        let (mut destination, state) = self.read()?;
+        let kept = if self.stream.is_empty() {
+            PipelineState::default()
+        } else {
+            let mut whole = destination.read(&self.pipeline)?.state;
+            if whole.run.is_some() {
+                // What is left of a stream and of its children belongs together.
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    "the last run is not finished, so no single stream can be reset",
+                )
+                .with_help("finish it with host run, or reset all streams: leave out --stream"));
+            }
+            whole.streams.retain(|name, _| !self.stream.contains(name));
+            whole
+        };
+        destination.write_state(&self.pipeline, &PipelineState { version: crate::state::VERSION, ..kept })?;
+        let names: Vec<&String> = state.streams.keys().collect();
+        if printer.json {
+            printer.document(&json!({"version": 1, "pipeline": self.pipeline, "reset": names}).to_string());
+        } else {
+            printer.message(
+                "reset: the next run reads from the beginning. The rows stay; `append` streams will have them twice, unless you run with --full-refresh",
+            );
+        }
+        Ok(0)
+    }
+
+    /// The state, of the streams that were asked for.
+    fn read(&self) -> Result<(Box<dyn Destination>, PipelineState)> {
+        let (to, dataset) = (self.to(), self.dataset());
+        if destination::is_missing(&to) {
+            return Err(Error::new(ErrorKind::Usage, format!("there is nothing at {to}"))
+                .with_help("name the destination that the pipeline loads into with --to"));
+        }
+        let mut destination = destination::open(&to, &dataset, &self.pipeline)?;
+        if !destination.capabilities().keeps_state {
+            return Err(Error::new(ErrorKind::Usage, format!("{} keeps no state", destination.capabilities().name)));
+        }
+        let mut state = destination.read(&self.pipeline)?.state;
+        for stream in &self.stream {
+            let in_run = state.run.as_ref().is_some_and(|run| run.streams.contains_key(stream));
+            if !in_run && !state.streams.contains_key(stream) {
+                return Err(Error::new(ErrorKind::Usage, format!("nothing is remembered of a stream `{stream}`"))
+                    .with_help(format!("host state show --pipeline {} shows what is", self.pipeline)));
+            }
+        }
+        if !self.stream.is_empty() {
+            state.streams.retain(|name, _| self.stream.contains(name));
+            if let Some(run) = &mut state.run {
+                run.streams.retain(|name, _| self.stream.contains(name));
+            }
+        }
+        Ok((destination, state))
+    }
+
+    fn to(&self) -> String {
+        self.to.clone().unwrap_or_else(|| format!("duckdb:{}.duckdb", self.pipeline))
+    }
+
+    fn dataset(&self) -> String {
+        self.dataset.clone().unwrap_or_else(|| self.pipeline.clone())
+    }
+}
+
+/// A line per stream and partition; then what an unfinished run has left.
+fn readable(state: &PipelineState) -> String {
+    let mut text = String::new();
+    if state.streams.is_empty() && state.run.is_none() {
+        return "nothing is remembered: the next run reads from the beginning".to_owned();
+    }
+    for (name, stream) in &state.streams {
+        for (partition, checkpoint) in &stream.partitions {
+            let partition = if partition.is_empty() { String::new() } else { format!("  {partition}") };
+            let _ = writeln!(text, "{name}{partition}  {checkpoint}");
+        }
+        if let Some(checkpoint) = &stream.combined {
+            let _ = writeln!(text, "{name}  all partitions  {checkpoint}");
+        }
+    }
+    let Some(run) = &state.run else { return text };
+    let _ = writeln!(text, "\nunfinished run: the next one goes on there");
+    for (name, progress) in &run.streams {
+        let listed = if progress.finished { "" } else { ", more may come" };
+        let staged = if progress.staged { ", its rows wait beside the tables" } else { "" };
+        let _ = writeln!(text, "{name}  {} partitions left{listed}{staged}", progress.pending.len());
+    }
+    text
+}
