@@ -3,7 +3,7 @@
 //! Ids and load ids differ between runs that are the same to their user, so a row stands here with the row that it hangs
 //! on, and without them. Must never read through the destination's own code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Where a pipeline loads to.
@@ -19,6 +19,8 @@ pub(super) enum Place {
 /// Column → cell as text.
 type Row = BTreeMap<String, Option<String>>;
 type Tables = BTreeMap<String, Vec<Row>>;
+/// Rows by table and `_dlt_id`.
+type Index<'a> = HashMap<(&'a str, &'a str), Vec<&'a Row>>;
 
 impl Place {
     /// For `--to`.
@@ -39,8 +41,14 @@ impl Place {
             Self::Postgres(url) => postgres(url, dataset),
             Self::Parquet(path) => parquet(&path.join(dataset)),
         };
+        let mut index = Index::new();
+        for (name, rows) in &tables {
+            for row in rows {
+                index.entry((name, row["_dlt_id"].as_deref().unwrap())).or_default().push(row);
+            }
+        }
         let texts = |(name, rows): (&String, &Vec<Row>)| {
-            let mut texts: Vec<String> = rows.iter().map(|row| text(&tables, name, row)).collect();
+            let mut texts: Vec<String> = rows.iter().map(|row| text(&tables, &index, name, row)).collect();
             texts.sort();
             (name.clone(), texts)
         };
@@ -49,7 +57,7 @@ impl Place {
 }
 
 /// A row's own cells, whether it is still valid, and the row that it hangs on.
-fn text(tables: &Tables, table: &str, row: &Row) -> String {
+fn text(tables: &Tables, index: &Index<'_>, table: &str, row: &Row) -> String {
     let own = row.iter().filter(|(column, cell)| !column.starts_with("_dlt_") && cell.is_some());
     let mut text: Vec<String> = own.map(|(column, cell)| format!("{column}={}", cell.as_deref().unwrap())).collect();
     if let Some(until) = row.get("_dlt_valid_to") {
@@ -57,14 +65,14 @@ fn text(tables: &Tables, table: &str, row: &Row) -> String {
     }
     if let Some(Some(parent)) = row.get("_dlt_parent_id") {
         let owner = tables.keys().filter(|name| table.starts_with(&format!("{name}__"))).max_by_key(|name| name.len());
-        let rows = owner.map_or(&[][..], |name| &tables[name]);
-        let parents: Vec<&Row> = rows.iter().filter(|row| row["_dlt_id"].as_ref() == Some(parent)).collect();
-        match parents.as_slice() {
+        let parents: &[&Row] =
+            owner.and_then(|name| index.get(&(name.as_str(), parent.as_str()))).map_or(&[], Vec::as_slice);
+        match parents {
             [] => text.push("ORPHAN".to_owned()),
-            [parent] => text.push(format!("of ({})", self::text(tables, owner.unwrap(), parent))),
+            [parent] => text.push(format!("of ({})", self::text(tables, index, owner.unwrap(), parent))),
             // Every version of a record that scd2 keeps has an id of its own; but one may come back.
             several => {
-                text.push(format!("of ({}) × {}", self::text(tables, owner.unwrap(), several[0]), several.len()))
+                text.push(format!("of ({}) × {}", self::text(tables, index, owner.unwrap(), several[0]), several.len()))
             }
         }
     }
