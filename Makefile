@@ -1,34 +1,33 @@
-# Every target is a line or two; what needs an `if` is in scripts/.
+# Every target is a line or two; what needs an `if` is in scripts/. All build the whole workspace: with a part of it, cargo picks other
+# features for the dependencies, and compiles wasmtime twice.
 WASM := CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_STRIP=true CARGO_PROFILE_RELEASE_PANIC=abort \
 	cargo build --release --target wasm32-wasip2
 
-.PHONY: build run test lint fmt bless crash bench fuzz toolchain libduckdb connector guests clean
+.PHONY: build run test lint fmt bless crash toolchain libduckdb connector guests clean
 
 build: connector libduckdb ## the binary at target/release/host, the connector at target/wasm32-wasip2/release/connector.wasm
-	cargo build --release -p airlock-host --bins
+	cargo build --release --workspace --bins
 
 run: build ## the demo API on this machine, read into DuckDB
-	cargo run --release -q -p airlock-host --example demo -- run
+	cargo build --release --workspace --example demo
+	$(or $(CARGO_TARGET_DIR),target)/release/examples/demo run
 
 test: connector guests libduckdb ## everything that CI checks
 	scripts/services.sh
 	cargo test --release --workspace
 
-lint: connector libduckdb
+lint: toolchain libduckdb
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
 fmt:
 	cargo fmt --all
 
-bless: connector libduckdb ## accept what the screens show now
-	INSTA_UPDATE=always cargo test --release -p airlock-host --test tests screens
+bless: connector guests libduckdb ## accept what the screens show now
+	INSTA_UPDATE=always cargo test --release --workspace --test tests screens
 
-crash: connector libduckdb ## the crash test at several hundred points
-	CRASH_KILLS=300 cargo test --release -p airlock-host --test tests crash -- --nocapture
-
-fuzz: libduckdb ## every fuzz target for FUZZ_SECONDS
-	scripts/fuzz.sh
+crash: connector guests libduckdb ## the crash test at several hundred points
+	CRASH_KILLS=300 cargo test --release --workspace --test tests crash -- --nocapture
 
 connector: toolchain
 	$(WASM) -p connector

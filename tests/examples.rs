@@ -26,6 +26,7 @@ fn every_example_passes_the_check() {
             .argument("--config")
             .argument(&example)
             .environment("PM_BASE_URL", "http://127.0.0.1:9")
+            .environment("POSTS_BASE_URL", "http://127.0.0.1:9")
             .environment("EVENTS_BASE_URL", "http://127.0.0.1:9");
         for name in secrets_in(&std::fs::read_to_string(&example).unwrap()) {
             command = command.secret(&name, "some secret");

@@ -36,6 +36,7 @@ fn every_transcript_is_true() {
             let output = project
                 .host(arguments.split_whitespace())
                 .environment("PM_BASE_URL", &api.base_url())
+                .environment("POSTS_BASE_URL", &api.base_url())
                 .environment("EVENTS_BASE_URL", &api.base_url())
                 .environment("PM_API_KEY", "test-api-key")
                 .output();
