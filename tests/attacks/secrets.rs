@@ -27,7 +27,9 @@ fn asking() {
         ("every origin", asks("hxxps://*", "${secrets.token}")),
         ("no origin", asks("*", "${secrets.token}")),
     ] {
-        let field = attack(name, &script, Refused(1, &["the connector ask"]));
+        // A secret that is not there is the operator's to give; an origin is refused.
+        let code = if name.contains("origin") || name.contains("metadata") { 1 } else { 2 };
+        let field = attack(name, &script, Refused(code, &["the connector ask"]));
         assert!(field.requests.is_empty(), "{name}");
     }
 }

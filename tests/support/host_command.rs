@@ -216,11 +216,12 @@ impl fmt::Display for Output {
 }
 
 /// What differs from run to run and from machine to machine, as pairs of regular expression and stand-in, for insta.
-pub(crate) const SCRUBBERS: [(&str, &str); 8] = [
+pub(crate) const SCRUBBERS: [(&str, &str); 9] = [
     (r"(/[\w.-]+)*/wasm32-wasip2/release/", "[TARGET]/"),
     (r"(/private)?(/[\w.-]+)*/\.tmp\w{6}\b", "[FOLDER]"),
     (r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:[PORT]"),
     (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
+    (r#""seconds":[\d.e-]+"#, "\"seconds\":[SECONDS]"),
     (r"\b\d{10}\.\d{3,7}\b", "[LOAD-ID]"),
     (r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}(:\d{2})?)?", "[TIME]"),
     (r"\b\d+(\.\d+)? ?(ns|µs|ms|s|m)\b", "[DURATION]"),

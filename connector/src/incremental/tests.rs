@@ -190,7 +190,7 @@ fn states_combine_in_any_order() {
     let memory = |last: Value, hashes: &[u64]| Memory {
         last,
         hashes: Hashes(hashes.iter().copied().collect()).pack(),
-        run: None,
+        ..Memory::default()
     };
     let (low, high, other) = (memory(json!(1), &[1]), memory(json!(2), &[2]), memory(json!(2), &[3]));
     let both = |left: &Memory, right: &Memory| combine(&plan, left.clone(), right.clone()).unwrap();

@@ -22,7 +22,7 @@ pub struct Settings {
     pub concurrency: Option<usize>,
     /// A load package is committed once it has this many rows …
     pub package_rows: usize,
-    /// … or this many bytes. Large enough for bulk loading, small enough for three of them in memory.
+    /// … or this many bytes. Large enough for bulk loading, small enough for two of them in memory.
     pub package_bytes: usize,
 }
 

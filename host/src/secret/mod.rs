@@ -140,8 +140,8 @@ impl Secrets {
         let names: BTreeSet<_> = references(reference).map(str::to_owned).collect();
         for name in names {
             let secret = self.values.get(&name).ok_or_else(|| {
-                Error::new(ErrorKind::Config, format!("the secret `{name}` is not given"))
-                    .with_help(format!("the connector needs it: --secret {name}=env:{}", name.to_ascii_uppercase()))
+                Error::new(ErrorKind::Config, format!("the connector asks for the secret `{name}`, which is not given"))
+                    .with_help(format!("if it may have it: --secret {name}=env:{}", name.to_ascii_uppercase()))
             })?;
             filled = filled.replace(&format!("${{secrets.{name}}}"), secret.expose_secret());
         }
