@@ -72,7 +72,11 @@ fn text(tables: &Tables, index: &Index<'_>, table: &str, row: &Row) -> String {
             [parent] => text.push(format!("of ({})", self::text(tables, index, owner.unwrap(), parent))),
             // Every version of a record that scd2 keeps has an id of its own; but one may come back.
             several => {
-                text.push(format!("of ({}) × {}", self::text(tables, index, owner.unwrap(), several[0]), several.len()))
+                text.push(format!(
+                    "of ({}) × {}",
+                    self::text(tables, index, owner.unwrap(), several[0]),
+                    several.len()
+                ));
             }
         }
     }
