@@ -420,6 +420,11 @@ impl CredentialRequest {
                 let grant = match &oauth2.grant {
                     wit::Oauth2Grant::ClientCredentials => OAuth2Grant::ClientCredentials,
                     wit::Oauth2Grant::RefreshToken(token) => OAuth2Grant::RefreshToken(fill(token)?),
+                    wit::Oauth2Grant::JwtBearer(jwt) if jwt.private_key_passphrase.is_some() => {
+                        return Err(Error::new(ErrorKind::Config, "an encrypted private key can't be used").with_help(
+                            "decrypt it with `openssl pkey -in KEY -out PLAIN` and leave the passphrase out",
+                        ));
+                    }
                     wit::Oauth2Grant::JwtBearer(jwt) => OAuth2Grant::JwtBearer {
                         private_key: fill(&jwt.private_key)?,
                         audience: jwt.audience.clone(),
