@@ -48,25 +48,41 @@ fn every_configuration_passes_the_check() {
 
 #[test]
 fn every_key_of_the_connector_is_described() {
-    let output = Project::with_base_url("").host(["schema"]).argument(connector()).output();
-    assert_eq!(output.code, Some(0), "{output}");
-    let mut keys = BTreeSet::new();
-    collect_keys(&serde_json::from_str(&output.stdout).unwrap(), &mut keys);
+    let (_, keys) = keys_of_the_schema();
     assert!(keys.len() > 100, "the schema has {} keys only", keys.len());
     assert_eq!(missing(&keys, "docs/rest-config.md"), BTreeSet::<&str>::new());
 }
 
 #[test]
 fn every_setting_of_the_host_is_described() {
-    let source = std::fs::read_to_string(root().join("host/src/config/settings.rs")).unwrap();
-    let fields = source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+    let (mut keys, _) = keys_of_the_schema();
     // Sections are named by their keys: `retry.max_retries`.
-    let keys: BTreeSet<String> = fields
-        .filter(|(name, _)| !["retry", "rate_limit", "limits", "tls"].contains(name))
-        .map(|(name, _)| name.to_owned())
-        .collect();
+    keys.retain(|key| !["retry", "rate_limit", "limits", "tls"].contains(&key.as_str()));
     assert!(keys.len() > 20, "only {keys:?} were found");
     assert_eq!(missing(&keys, "docs/host.md"), BTreeSet::<&str>::new());
+}
+
+#[test]
+fn the_embedding_that_is_shown_is_the_example() {
+    let shown = std::fs::read_to_string(root().join("docs/embedding.md")).unwrap();
+    let example = std::fs::read_to_string(root().join("examples/embedded-host/main.rs")).unwrap();
+    let block = shown.split_once("```rust\n").unwrap().1.split_once("```").unwrap().0;
+    assert!(example.ends_with(block), "docs/embedding.md shows another program than examples/embedded-host");
+}
+
+/// The keys under `host`, and all others.
+fn keys_of_the_schema() -> (BTreeSet<String>, BTreeSet<String>) {
+    let output = Project::with_base_url("").host(["schema"]).argument(connector()).output();
+    assert_eq!(output.code, Some(0), "{output}");
+    let mut schema: Value = serde_json::from_str(&output.stdout).unwrap();
+    let mut host = vec![schema["properties"].as_object_mut().unwrap().remove("host").unwrap()];
+    for section in ["Retry", "RateLimit", "Limits", "Tls"] {
+        host.push(schema["$defs"].as_object_mut().unwrap().remove(section).unwrap());
+    }
+    let mut keys = (BTreeSet::new(), BTreeSet::new());
+    collect_keys(&Value::from(host), &mut keys.0);
+    collect_keys(&schema, &mut keys.1);
+    keys
 }
 
 /// Those that no inline code in a file names, alone or behind the section they stand in.

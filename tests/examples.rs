@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, process::Command};
 
 use crate::support::{
-    host_command::{Project, connector},
+    host_command::{CONFIG, Project, connector},
     mock_api::MockApi,
 };
 
@@ -59,6 +59,30 @@ fn the_minimal_connector_reads_every_page() {
     let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(report["tables"][0]["rows"], 25, "{output}");
     assert_eq!(report["streams"][0]["requests"], 5, "{output}");
+}
+
+#[test]
+fn a_program_that_embeds_the_host_loads_with_a_secret_of_its_own() {
+    let api = MockApi::start();
+    let project = Project::new(&api).config(
+        "client:
+  base_url: $BASE
+  auth: {type: api_key, name: x-api-key, api_key: \"${secrets.api_key}\"}
+resources:
+  - name: posts
+    endpoint: posts
+",
+    );
+    let program = Path::new(env!("CARGO_BIN_EXE_host")).with_file_name("examples").join("embedded-host");
+    let output = Command::new(program)
+        .current_dir(project.path(""))
+        .arg(connector())
+        .args([CONFIG, "sqlite:posts.sqlite"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(printed.lines().collect::<Vec<_>>(), ["streams: [\"posts\"]", "posts: 25 rows"]);
 }
 
 /// The names behind `${secrets.`.

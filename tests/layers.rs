@@ -7,9 +7,10 @@ use std::{
 };
 
 /// From the top down; modules on one line do not know each other.
-const LAYERS: [&[&str]; 15] = [
+const LAYERS: [&[&str]; 16] = [
     &["command"],
     &["output"],
+    &["connection"],
     &["pipeline"],
     &["assemble"],
     &["extract", "normalize", "destination"],

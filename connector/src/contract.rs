@@ -40,8 +40,7 @@ impl source::GuestConnection for OpenConnection {
             .map_err(|found| types::Error::InvalidConfig(found.into_iter().map(diagnostic).collect()))?;
         let log = Rc::new(Log::new(Box::new(write)));
         for warning in warnings {
-            let help = warning.help.map(|help| format!(" ({help})")).unwrap_or_default();
-            log.warn(&format!("{}: {}{help}", warning.at, warning.message));
+            host_log::diagnose(&diagnostic(warning));
         }
         Ok(source::Connection::new(Self(Connection::new(plan, Waki, log))))
     }

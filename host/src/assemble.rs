@@ -15,10 +15,9 @@ use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Assignment, Control, Event, StreamActivity, StreamPage};
 use crate::failpoint;
-use crate::normalize::{ChangeKind, Normalizer, Records};
+use crate::normalize::{ChangeKind, Normalizer};
 use crate::package::{LoadPackage, Replacement};
 use crate::report::ColumnAdded;
-use crate::sandbox::PageRecords;
 use crate::schema::{Schema, StreamSpec, WriteDisposition};
 use crate::state::{PARTITION_STATES, PendingPartition, RunState, State, StreamProgress};
 
@@ -51,6 +50,22 @@ pub struct Outcome {
     pub schema: Schema,
 }
 
+/// What a run is assembled from, and where it begins.
+pub struct Assembly<'a> {
+    pub pipeline: String,
+    /// Digest of connector and configuration.
+    pub fingerprint: String,
+    pub streams: &'a [StreamSpec],
+    pub normalizer: Normalizer,
+    /// As the last load left it.
+    pub state: State,
+    pub limits: Limits,
+    pub size: PackageSize,
+    pub control: Control,
+    pub activity: Arc<IndexMap<String, StreamActivity>>,
+    pub combine: Combine,
+}
+
 pub struct Assembler {
     pipeline: String,
     streams: IndexMap<String, StreamSpec>,
@@ -79,25 +94,18 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    pub fn new(
-        pipeline: &str,
-        fingerprint: &str,
-        streams: &[StreamSpec],
-        normalizer: Normalizer,
-        state: State,
-        control: Control,
-        activity: Arc<IndexMap<String, StreamActivity>>,
-        combine: Combine,
-    ) -> Self {
+    pub fn new(assembly: Assembly<'_>) -> Self {
+        let Assembly { pipeline, fingerprint, streams, normalizer, state, limits, size, control, activity, combine } =
+            assembly;
         let closed = State { version: crate::state::VERSION, ..state };
         let mut working = closed.clone();
-        working.run.get_or_insert_with(|| RunState { fingerprint: fingerprint.to_owned(), ..RunState::default() });
+        working.run.get_or_insert_with(|| RunState { fingerprint, ..RunState::default() });
         Self {
-            pipeline: pipeline.to_owned(),
+            pipeline,
             streams: streams.iter().map(|stream| (stream.name.clone(), stream.clone())).collect(),
             normalizer,
-            limits: Limits::default(),
-            size: PackageSize::of(&Settings::default()),
+            limits,
+            size,
             control,
             activity,
             combine,
@@ -114,13 +122,6 @@ impl Assembler {
             new_tables: Vec::new(),
             warnings: Vec::new(),
         }
-    }
-
-    #[must_use]
-    pub fn with_limits(mut self, limits: Limits, size: PackageSize) -> Self {
-        self.limits = limits;
-        self.size = size;
-        self
     }
 
     /// Applies what happened. Gives a package when one is full.
@@ -188,12 +189,7 @@ impl Assembler {
     }
 
     fn add_page(&mut self, page: StreamPage) -> Result<()> {
-        let records = match &page.records {
-            PageRecords::JsonArray(bytes) => Records::JsonArray(bytes),
-            PageRecords::JsonLines(bytes) => Records::JsonLines(bytes),
-            PageRecords::ArrowIpc(bytes) => Records::ArrowIpc(bytes),
-        };
-        let summary = self.normalizer.add(&page.stream, &records, &self.load_id)?;
+        let summary = self.normalizer.add(&page.stream, &(&page.records).into(), &self.load_id)?;
         failpoint::hit("assemble.page");
         let activity = &self.activity[&page.stream];
         let so_far = activity.records.fetch_add(summary.records, Ordering::Relaxed) + summary.records;

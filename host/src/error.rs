@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -99,7 +99,7 @@ impl Error {
 
     /// Configuration mistakes, each with its place.
     pub fn from_diagnostics(diagnostics: Vec<Diagnostic>) -> Self {
-        let count = diagnostics.len();
+        let count = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
         let message = match count {
             1 => "1 mistake in the configuration".to_owned(),
             _ => format!("{count} mistakes in the configuration"),
@@ -107,6 +107,13 @@ impl Error {
         let mut error = Self::new(ErrorKind::Config, message);
         error.0.diagnostics = diagnostics;
         error
+    }
+
+    /// Completes the diagnostics, if there are any, with what `locate` knows of their places.
+    #[must_use]
+    pub fn located(mut self, locate: impl FnOnce(Vec<Diagnostic>) -> Vec<Diagnostic>) -> Self {
+        self.0.diagnostics = locate(std::mem::take(&mut self.0.diagnostics));
+        self
     }
 
     /// Says what the error is about: `("stream", "tasks")`.

@@ -7,6 +7,7 @@
 pub mod command;
 pub mod output;
 
+pub mod connection;
 pub mod pipeline;
 pub mod report;
 

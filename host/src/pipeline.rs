@@ -3,20 +3,21 @@
 //! Extraction runs on async workers, normalizing and loading each on a thread of its own; bounded channels join them, so
 //! that memory is bounded by what is in flight.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-use crate::assemble::{Assembler, Outcome, PackageSize};
+use crate::assemble::{Assembler, Assembly, Outcome, PackageSize};
 use crate::config::settings::Limits;
 use crate::destination::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Control, Event, Extraction, Source, StreamActivity};
+use crate::lock::RunLock;
 use crate::normalize::{Normalizer, Options};
 use crate::package::{LoadPackage, LoadReceipt};
 use crate::report::{Report, StreamReport, TableReport};
@@ -44,8 +45,8 @@ pub struct Pipeline {
     pub concurrency: usize,
     /// Forgets what earlier runs remembered, and replaces the tables.
     pub full_refresh: bool,
-    /// What was said before the run began; goes into the report.
-    pub warnings: Arc<Mutex<Vec<String>>>,
+    /// Keeps other runs of the pipeline away until this one is dropped.
+    pub lock: RunLock,
 }
 
 /// The runtimes of a run: guests compute on one, the network is waited for on the other.
@@ -119,17 +120,18 @@ impl Pipeline {
         let extraction = Extraction::new(self.source.clone(), self.streams.clone(), stored.state.clone());
         let (control, activity) = (extraction.control(), extraction.activity.clone());
         let combine = combiner(&self.source, runtimes);
-        let assembler = Assembler::new(
-            &self.name,
-            &self.fingerprint,
-            &self.streams,
+        let assembler = Assembler::new(Assembly {
+            pipeline: self.name.clone(),
+            fingerprint: self.fingerprint.clone(),
+            streams: &self.streams,
             normalizer,
-            stored.state,
-            control.clone(),
-            activity.clone(),
+            state: stored.state,
+            limits: self.limits.clone(),
+            size: self.package_size,
+            control: control.clone(),
+            activity: activity.clone(),
             combine,
-        )
-        .with_limits(self.limits.clone(), self.package_size);
+        });
         begun(UnderWay { control: control.clone(), activity: activity.clone() });
 
         let (event_sender, events) = mpsc::channel(PAGES_IN_FLIGHT);
@@ -158,8 +160,9 @@ impl Pipeline {
         report.interrupted = outcome.interrupted;
         report.changes = outcome.changes;
         report.warnings.append(&mut outcome.warnings);
-        report.warnings.extend(self.warnings.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
+        report.warnings.extend(self.source.remarks.take_warnings());
         report.warnings.dedup();
+        report.diagnostics = self.source.remarks.diagnostics();
         match load_error.or(assemble_error) {
             Some(error) => Err(error),
             None => extracted,

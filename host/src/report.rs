@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::schema::{DataType, WriteDisposition};
 
@@ -16,6 +17,8 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     pub changes: Vec<ColumnAdded>,
     pub warnings: Vec<String>,
+    /// What is doubtful about the configuration.
+    pub diagnostics: Vec<Diagnostic>,
     /// The run went on where an unfinished one had stopped.
     pub resumed: bool,
     /// Stopped by the user; what is loaded is whole, and the next run goes on there.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::open::ConnectionArguments;
+use super::connection::ConnectionArguments;
 use crate::error::Result;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
@@ -28,7 +28,7 @@ impl Check {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
         let runtimes = Runtimes::new()?;
         let connection = self.connection.open(&runtimes)?;
-        connection.tell_warnings(printer);
+        printer.remarks(&connection.source.remarks);
         let mut instance = connection.instance(&runtimes)?;
         let explained = if self.explain { Some(runtimes.guests.block_on(instance.explain())?) } else { None };
         let streams = connection.streams.len();

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::open::ConnectionArguments;
+use super::connection::ConnectionArguments;
 use super::sample::{self, Sampler};
 use crate::error::Result;
 use crate::output::Printer;
@@ -33,7 +33,7 @@ impl Discover {
                 }
             }
         }
-        connection.tell_warnings(printer);
+        printer.remarks(&connection.source.remarks);
         let schema = normalizer.schema();
         if printer.json {
             let streams: Vec<Value> = connection.streams.iter().map(|stream| document(stream, schema)).collect();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::open;
 use crate::config::ConfigFile;
+use crate::connection;
 use crate::error::Result;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
@@ -44,10 +44,10 @@ impl Inspect {
         let mut file = self.config.as_deref().map(ConfigFile::load).transpose()?;
         let limits = file.as_ref().map(|file| file.settings.limits.clone()).unwrap_or_default();
         let connector = Connector::load(&Engine::new(&limits)?, &self.connector)?;
-        let log: LogSink = Arc::new(|_, _: &str| {});
+        let log: LogSink = Arc::new(drop);
         let (description, asks) = match &mut file {
             Some(file) => {
-                let asked = open::ask(&connector, file, &log, &runtimes)?;
+                let asked = connection::ask(&connector, file, &log, &runtimes)?;
                 (asked.description, Some(asked.grants))
             }
             None => {

@@ -1,13 +1,12 @@
 //! The commands: one file each, with its flags and what it does. Flags are documented here and nowhere else; `--help`,
 //! completions and docs come from them.
 
-mod accepted;
 mod check;
 mod completions;
+mod connection;
 mod discover;
 mod init;
 mod inspect;
-mod open;
 mod preview;
 mod run;
 mod sample;

@@ -7,8 +7,9 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value, json};
 
-use super::open::ConnectionArguments;
+use super::connection::ConnectionArguments;
 use super::sample::{self, Sampler};
+use crate::connection::known;
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
@@ -21,8 +22,8 @@ pub struct Preview {
     /// The stream [default: the first]
     stream: Option<String>,
     /// How many rows
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
 }
 
 impl Preview {
@@ -33,13 +34,13 @@ impl Preview {
         let Some(stream) = self.stream.clone().or(first) else {
             return Err(Error::new(ErrorKind::Config, "the configuration has no streams"));
         };
-        sample::known(&connection.streams, &stream)?;
+        known(&connection.streams, &stream)?;
         let mut normalizer = sample::normalizer(&connection.streams)?;
         let mut sampler = Sampler::new(connection.instance(&runtimes)?, &connection.streams);
         if let Some(page) = runtimes.guests.block_on(sampler.page(&stream))? {
             sample::add(&mut normalizer, &stream, &page)?;
         }
-        connection.tell_warnings(printer);
+        printer.remarks(&connection.source.remarks);
         let tables = normalizer.take()?.tables;
         if tables.is_empty() && !printer.json {
             printer.message(&format!("`{stream}` has no records"));
@@ -47,7 +48,7 @@ impl Preview {
         let mut documents = Map::new();
         for table in &tables {
             for batch in &table.batches {
-                let batch = batch.slice(0, self.limit.min(batch.num_rows()));
+                let batch = batch.slice(0, (self.limit as usize).min(batch.num_rows()));
                 if printer.json {
                     documents.insert(table.table.clone(), rows(&batch)?);
                 } else {

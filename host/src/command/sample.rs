@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::normalize::{Normalizer, Options, Records};
+use crate::error::Result;
+use crate::normalize::{Normalizer, Options};
 use crate::sandbox::{Instance, PageRecords};
 use crate::schema::{Schema, StreamSpec, WriteDisposition};
 
@@ -78,20 +78,5 @@ pub(super) fn normalizer(streams: &[StreamSpec]) -> Result<Normalizer> {
 }
 
 pub(super) fn add(normalizer: &mut Normalizer, stream: &str, records: &PageRecords) -> Result<()> {
-    let records = match records {
-        PageRecords::JsonArray(bytes) => Records::JsonArray(bytes),
-        PageRecords::JsonLines(bytes) => Records::JsonLines(bytes),
-        PageRecords::ArrowIpc(bytes) => Records::ArrowIpc(bytes),
-    };
-    normalizer.add(stream, &records, "preview").map(drop)
-}
-
-/// Errors (`Usage`): no such stream, with the names of those there are.
-pub(super) fn known(streams: &[StreamSpec], name: &str) -> Result<()> {
-    if streams.iter().any(|stream| stream.name == name) {
-        return Ok(());
-    }
-    let known: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
-    Err(Error::new(ErrorKind::Usage, format!("there is no stream `{name}`"))
-        .with_help(format!("the streams are: {}", known.join(", "))))
+    normalizer.add(stream, &records.into(), "preview").map(drop)
 }

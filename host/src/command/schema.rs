@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::config::settings::Limits;
+use crate::config::with_host;
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
@@ -24,11 +25,10 @@ impl Schema {
         let runtimes = Runtimes::new()?;
         let connector = Connector::load(&Engine::new(&Limits::default())?, &self.connector)?;
         let io = runtimes.io.handle().clone();
-        let described = async {
-            Instance::new(&connector, None, Arc::default(), Arc::new(|_, _: &str| {}), io).await?.describe().await
-        };
+        let described =
+            async { Instance::new(&connector, None, Arc::default(), Arc::new(drop), io).await?.describe().await };
         let description = runtimes.guests.block_on(described)?;
-        let text = serde_json::to_string_pretty(&description.config_schema)
+        let text = serde_json::to_string_pretty(&with_host(description.config_schema))
             .map_err(|source| Error::new(ErrorKind::Internal, "the schema can't be printed").with_source(source))?;
         printer.document(&text);
         Ok(0)

@@ -15,6 +15,8 @@ use super::{Places, pointer_step};
 pub(super) struct SyntaxMistake {
     pub(super) message: String,
     pub(super) span: Range<usize>,
+    /// What to do about it.
+    pub(super) help: Option<String>,
 }
 
 pub(super) fn parse(text: &str, ending: &str) -> Result<(Value, Places), SyntaxMistake> {
@@ -25,7 +27,7 @@ pub(super) fn parse(text: &str, ending: &str) -> Result<(Value, Places), SyntaxM
         "json" => {
             serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| {
                 let at = Lines::new(text).offset(error.line(), error.column().saturating_sub(1));
-                SyntaxMistake { message: error.to_string(), span: at..at + 1 }
+                SyntaxMistake { message: error.to_string(), span: at..at + 1, help: None }
             })?;
             from_yaml(text, &mut places)?
         }
@@ -38,7 +40,8 @@ fn from_yaml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
     let lines = Lines::new(text);
     let documents = MarkedYaml::load_from_str(text).map_err(|error| {
         let at = lines.marker(error.marker());
-        SyntaxMistake { message: error.info().to_owned(), span: at..(at + 1).min(text.len()) }
+        let (message, help) = explained(error.info());
+        SyntaxMistake { message, span: at..(at + 1).min(text.len()), help }
     })?;
     let mut reader = YamlReader { text, lines, places, depth: 0 };
     match documents.as_slice() {
@@ -47,7 +50,31 @@ fn from_yaml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
         [_, second, ..] => Err(SyntaxMistake {
             message: "one document per file, and here begins a second one".to_owned(),
             span: reader.span(second),
+            help: None,
         }),
+    }
+}
+
+/// What the YAML reader says, in the words of who writes a configuration.
+fn explained(info: &str) -> (String, Option<String>) {
+    let known = [
+        ("tabs disallowed", "a tab in the indentation", "YAML indents with spaces"),
+        ("quoted scalar", "a quoted text that does not end where it should", "is its closing quote there?"),
+        (
+            "did not find expected key",
+            "not indented like the keys before it",
+            "give all keys of one mapping the same indentation",
+        ),
+        (
+            "mapping values are not allowed",
+            "a `:` where no key can stand",
+            "indent it with its neighbours, or quote the text",
+        ),
+        ("duplicate", "this key is there twice", "keep one of them"),
+    ];
+    match known.iter().find(|(part, ..)| info.contains(part)) {
+        Some((_, message, help)) => ((*message).to_owned(), Some((*help).to_owned())),
+        None => (info.to_owned(), None),
     }
 }
 
@@ -153,7 +180,7 @@ impl YamlReader<'_> {
     }
 
     fn mistake(&self, node: &MarkedYaml<'_>, message: &str) -> SyntaxMistake {
-        SyntaxMistake { message: message.to_owned(), span: self.span(node) }
+        SyntaxMistake { message: message.to_owned(), span: self.span(node), help: None }
     }
 }
 
@@ -193,8 +220,11 @@ impl<'a> Lines<'a> {
 }
 
 fn from_toml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
-    let table = DeTable::parse(text)
-        .map_err(|error| SyntaxMistake { message: error.message().to_owned(), span: error.span().unwrap_or(0..0) })?;
+    let table = DeTable::parse(text).map_err(|error| SyntaxMistake {
+        message: error.message().to_owned(),
+        span: error.span().unwrap_or(0..0),
+        help: None,
+    })?;
     Ok(toml_table(table.get_ref(), "", places))
 }
 

@@ -5,6 +5,7 @@
 
 mod document;
 mod environment;
+mod host_section;
 pub mod secret_places;
 pub mod settings;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::error::{Error, ErrorKind, Result};
+pub use host_section::with_host;
 pub use settings::Settings;
 
 /// A configuration file as it was read.
@@ -63,13 +65,13 @@ impl ConfigFile {
                 at: String::new(),
                 message: mistake.message,
                 label: None,
-                help: None,
+                help: mistake.help,
                 place: Some(Place { file: path.display().to_string(), source: source.clone(), span: mistake.span }),
             }])
         })?;
         let mut mistakes = Vec::new();
         environment::fill(&mut value, &mut mistakes);
-        let settings = settings::take(&mut value, &mut mistakes);
+        let settings = host_section::take(&mut value, &mut mistakes);
         if let Value::Object(entries) = &mut value {
             entries.retain(|key, _| !key.starts_with("x-"));
         }

@@ -2,13 +2,10 @@
 //!
 //! Must never hold a secret.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::mistake;
-use crate::diagnostic::Diagnostic;
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Further origins that the connector may reach.
@@ -43,7 +40,7 @@ impl Default for Settings {
 }
 
 /// Which failed requests are sent again, and when. Connection failures always count as failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     pub max_retries: u32,
@@ -71,7 +68,7 @@ impl Default for Retry {
 }
 
 /// How fast one origin is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimit {
     /// None: as fast as it answers.
@@ -87,7 +84,7 @@ impl Default for RateLimit {
 }
 
 /// How much a connector, and what it fetches, may use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Linear memory of one instance.
@@ -154,40 +151,9 @@ impl Default for Limits {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// PEM file of further certificate authorities.
     pub ca_file: Option<String>,
-}
-
-/// Takes `host` out of the configuration; what is wrong with it is added to `mistakes`.
-pub(super) fn take(config: &mut Value, mistakes: &mut Vec<Diagnostic>) -> Settings {
-    let Some(value) = config.as_object_mut().and_then(|entries| entries.remove("host")) else {
-        return Settings::default();
-    };
-    match serde_path_to_error::deserialize(&value) {
-        Ok(settings) => settings,
-        Err(error) => {
-            let inner = error.inner().to_string();
-            let unknown =
-                inner.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')).map(|(key, _)| key);
-            let mut at = String::from("/host");
-            for segment in error.path() {
-                match segment {
-                    serde_path_to_error::Segment::Map { key } if unknown != Some(key.as_str()) => {
-                        at = super::pointer_step(&at, key);
-                    }
-                    serde_path_to_error::Segment::Seq { index } => at = format!("{at}/{index}"),
-                    _ => {}
-                }
-            }
-            let code = if unknown.is_some() { "unknown-key" } else { "wrong-value" };
-            if let Some(key) = unknown {
-                at = format!("{}/~key", super::pointer_step(&at, key));
-            }
-            mistakes.push(mistake(code, at, inner));
-            Settings::default()
-        }
-    }
 }

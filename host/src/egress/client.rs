@@ -59,8 +59,9 @@ impl Client {
             builder = builder.tls_certs_merge(certificates);
         }
         if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy)
-                .map_err(|source| wrong("host.proxy is no proxy URL".to_owned()).with_source(source))?;
+            let proxy = reqwest::Proxy::all(proxy).map_err(|source| {
+                wrong("host.proxy is no proxy URL".to_owned()).with_source(source).with_help("write http://host:port")
+            })?;
             builder = builder.proxy(proxy);
         }
         let client = builder

@@ -136,12 +136,13 @@ impl Grants {
 impl Pattern {
     fn parse(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::new(ErrorKind::Usage, format!("`{text}` is no origin")).with_help(
-                "write scheme and host, as in --allow https://api.example.com or --allow https://*.example.com",
-            )
+            let with_scheme = secret_places::origin(&format!("https://{text}")).filter(|_| !text.contains("://"));
+            let example = with_scheme.unwrap_or_else(|| "https://api.example.com".to_owned());
+            Error::new(ErrorKind::Usage, format!("`{text}` is no origin")).with_help(format!(
+                "write scheme and host and nothing behind them: --allow {example}, or --allow https://*.example.com"
+            ))
         };
-        let url = Url::parse(&text.replacen("://*.", "://wildcard-label.", 1))
-            .map_err(|source| wrong().with_source(source))?;
+        let url = Url::parse(&text.replacen("://*.", "://wildcard-label.", 1)).map_err(|_| wrong())?;
         let (true, Some(host), Some(port)) =
             (matches!(url.scheme(), "http" | "https"), url.host_str(), url.port_or_known_default())
         else {

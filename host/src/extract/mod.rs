@@ -4,6 +4,7 @@
 //! pending stays small. Must never look into a record: pages pass through as bytes.
 
 mod queue;
+mod remarks;
 mod worker;
 
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use tokio::sync::mpsc;
 
 use crate::egress::{Egress, Traffic};
 use crate::error::{Error, Result};
-use crate::sandbox::{Connector, Instance, LogSink, PageRecords, Partition};
+use crate::sandbox::{Connector, Instance, PageRecords, Partition};
 use crate::schema::StreamSpec;
 use crate::state::State;
 use queue::Queue;
+pub use remarks::Remarks;
 
 /// What happens to a stream, in the order in which it must be applied.
 #[derive(Debug)]
@@ -82,7 +84,8 @@ pub struct Source {
     /// The configuration without secrets, as JSON.
     pub config: String,
     pub egress: Arc<Egress>,
-    pub log: LogSink,
+    /// What its instances say.
+    pub remarks: Arc<Remarks>,
     /// Where requests are waited for.
     pub io: tokio::runtime::Handle,
 }
@@ -207,7 +210,7 @@ impl Source {
     /// A fresh instance with the configuration opened. Its requests count for `traffic`.
     pub async fn instance(&self, traffic: Arc<Traffic>) -> Result<Instance> {
         let mut instance =
-            Instance::new(&self.connector, Some(self.egress.clone()), traffic, self.log.clone(), self.io.clone())
+            Instance::new(&self.connector, Some(self.egress.clone()), traffic, self.remarks.sink(), self.io.clone())
                 .await?;
         instance.open(&self.config).await?;
         Ok(instance)

@@ -54,7 +54,7 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-fn snippet(diagnostic: &Diagnostic, coloured: bool) -> String {
+pub(super) fn snippet(diagnostic: &Diagnostic, coloured: bool) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,

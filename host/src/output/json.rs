@@ -41,6 +41,7 @@ pub(super) fn report(report: &Report) -> Value {
         "tables": tables,
         "schema_changes": changes,
         "warnings": report.warnings,
+        "diagnostics": report.diagnostics.iter().map(diagnostic).collect::<Vec<_>>(),
         "resumed": report.resumed,
         "interrupted": report.interrupted,
         "error": report.failure.as_ref().map(inner),

@@ -6,7 +6,9 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 
+use crate::diagnostic::Diagnostic;
 use crate::error::Error;
+use crate::extract::Remarks;
 use crate::report::Report;
 
 /// Options that every command has.
@@ -83,9 +85,20 @@ impl Printer {
         }
     }
 
-    pub fn warning(&self, text: &str) {
-        if !self.quiet && !self.json {
-            self.stderr(&format!("{WARNING}warning{WARNING:#}: {}", super::error::shown(text)));
+    /// What the connector said so far.
+    pub fn remarks(&self, remarks: &Remarks) {
+        if self.quiet || self.json {
+            return;
+        }
+        self.diagnostics(&remarks.diagnostics());
+        for warning in remarks.take_warnings() {
+            self.stderr(&format!("{WARNING}warning{WARNING:#}: {}", super::error::shown(&warning)));
+        }
+    }
+
+    fn diagnostics(&self, diagnostics: &[Diagnostic]) {
+        for diagnostic in diagnostics {
+            self.stderr(&super::error::snippet(diagnostic, self.coloured()));
         }
     }
 
@@ -103,6 +116,7 @@ impl Printer {
             self.stderr(&super::error::render(error, self.coloured()));
         }
         if !self.quiet {
+            self.diagnostics(&report.diagnostics);
             self.stderr(super::report::render(report).trim_end());
         }
     }

@@ -47,6 +47,10 @@ impl Connector {
             )
         };
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(about(Error::new(ErrorKind::Usage, "a folder, not a connector"))
+                .with_help("give the path of a .wasm file"));
+        }
         if metadata.len() > LARGEST {
             return Err(about(Error::new(ErrorKind::LimitExceeded, format!("larger than {} MiB", LARGEST >> 20))));
         }
@@ -100,7 +104,8 @@ fn check_kind(bytes: &[u8]) -> Result<()> {
         Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => Err(error("a core WebAssembly module, not a component")
             .with_help("build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`")),
         Some([0, b'a', b's', b'm', ..]) => Err(error("a WebAssembly file of a version that is not known")),
-        _ => Err(error("not a WebAssembly file").with_help("give the path of a .wasm file that holds a component")),
+        _ => Err(Error::new(ErrorKind::Usage, "not a WebAssembly file")
+            .with_help("give the path of a .wasm file that holds a component")),
     }
 }
 

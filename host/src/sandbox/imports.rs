@@ -13,9 +13,11 @@ use wasmtime_wasi_http::{
     ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use super::bindings::airlock::connector::log;
+use super::bindings::airlock::connector::{log, types};
+use super::instance::convert_diagnostic;
 use super::limits::InstanceLimits;
 use super::{Engine, printable};
+use crate::diagnostic::Diagnostic;
 use crate::egress::{self, Egress, Traffic};
 use crate::error::{Error, ErrorKind};
 
@@ -26,8 +28,16 @@ pub enum LogLevel {
     Warning,
 }
 
-/// Takes what a connector says, already safe to show.
-pub type LogSink = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;
+/// What a connector says to people, already safe to show.
+#[derive(Debug, Clone)]
+pub enum Remark {
+    Message(LogLevel, String),
+    /// Doubtful in the configuration; without its place yet.
+    Diagnostic(Diagnostic),
+}
+
+/// Takes what a connector says.
+pub type LogSink = Arc<dyn Fn(Remark) + Send + Sync>;
 
 /// How many messages of one instance are passed on.
 const LOG_LINES: u32 = 1000;
@@ -123,21 +133,38 @@ impl WasiHttpView for InstanceState {
 
 impl log::Host for InstanceState {
     fn write(&mut self, level: log::Level, message: String) {
-        if self.log_lines >= LOG_LINES || self.log_bytes_left == 0 {
-            return;
-        }
-        self.log_lines += 1;
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
             log::Level::Warning => LogLevel::Warning,
         };
-        let message = printable(&self.gate.redact(&message));
-        self.log_bytes_left = self.log_bytes_left.saturating_sub(message.len());
-        (self.log)(level, &message);
+        let message = self.safe(&message);
+        self.say(message.len(), Remark::Message(level, message));
+    }
+
+    fn diagnose(&mut self, found: types::Diagnostic) {
+        let found = convert_diagnostic(found, &|text| self.safe(text));
+        self.say(found.message.len(), Remark::Diagnostic(found));
+    }
+}
+
+impl InstanceState {
+    fn safe(&self, text: &str) -> String {
+        printable(&self.gate.redact(text))
+    }
+
+    /// Passes a remark on, as long as the connector has not said too much.
+    fn say(&mut self, bytes: usize, remark: Remark) {
+        if self.log_lines >= LOG_LINES || self.log_bytes_left == 0 {
+            return;
+        }
+        self.log_lines += 1;
+        self.log_bytes_left = self.log_bytes_left.saturating_sub(bytes);
+        (self.log)(remark);
         if self.log_lines == LOG_LINES || self.log_bytes_left == 0 {
             let limit = if self.log_bytes_left == 0 { "host.limits.log_bytes" } else { "1000 messages" };
-            (self.log)(LogLevel::Warning, &format!("the connector says too much ({limit}): the rest is dropped"));
+            let message = format!("the connector says too much ({limit}): the rest is dropped");
+            (self.log)(Remark::Message(LogLevel::Warning, message));
         }
     }
 }

@@ -488,7 +488,7 @@ impl CredentialRequest {
     }
 }
 
-fn convert_diagnostic(diagnostic: wit_types::Diagnostic, text: &impl Fn(&str) -> String) -> Diagnostic {
+pub(super) fn convert_diagnostic(diagnostic: wit_types::Diagnostic, text: &impl Fn(&str) -> String) -> Diagnostic {
     Diagnostic {
         severity: match diagnostic.severity {
             wit_types::Severity::Error => Severity::Error,

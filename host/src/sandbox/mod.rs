@@ -15,7 +15,7 @@ mod spec;
 
 pub use component::{Connector, Surface};
 pub use engine::Engine;
-pub use imports::{LogLevel, LogSink};
+pub use imports::{LogLevel, LogSink, Remark};
 pub use instance::{CredentialRequest, Description, GrantRequest, Instance, Page, PageRecords, Partition};
 
 /// A foreign text, made safe to show: one line, no control characters, not endless.

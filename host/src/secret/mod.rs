@@ -26,19 +26,32 @@ pub struct SecretSources {
 }
 
 impl SecretSources {
-    /// `flags` as typed: `NAME=SOURCE`. Errors (`Usage`): no `=`, or a source of a kind that is not known.
+    /// What a user gives: `flags` as typed (`NAME=SOURCE`), and `secrets.toml` beside the configuration.
+    ///
+    /// Errors (`Usage`): no `=`, or a source of a kind that is not known.
     pub fn new(flags: &[String], config: &Path) -> Result<Self> {
-        let mut named = BTreeMap::new();
+        let mut sources = Self { named: BTreeMap::new(), file: Some(config.with_file_name("secrets.toml")) };
         for flag in flags {
             let Some((name, source)) = flag.split_once('=') else {
                 // The text may be the secret itself: it is not repeated.
                 return Err(Error::new(ErrorKind::Usage, "a --secret without `=`")
                     .with_help("write --secret NAME=env:VARIABLE (or file:PATH, cmd:COMMAND, keyring:SERVICE/USER)"));
             };
-            named.insert(name.to_owned(), SecretSource::parse(name, source)?);
+            sources = sources.with(name, SecretSource::parse(name, source)?);
         }
-        let file = config.with_file_name("secrets.toml");
-        Ok(Self { named, file: Some(file) })
+        Ok(sources)
+    }
+
+    /// One more secret; an earlier source of the same name gives way.
+    #[must_use]
+    pub fn with(mut self, name: &str, source: SecretSource) -> Self {
+        self.named.insert(name.to_owned(), source);
+        self
+    }
+
+    /// The names that were given a source, whether they are needed or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.named.keys().map(String::as_str)
     }
 
     /// Every secret that the configuration names, and those typed into it.

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::SecretString;
 use crate::error::{Error, ErrorKind, Result};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum SecretSource {
     Environment(String),
     File(PathBuf),
@@ -18,6 +18,8 @@ pub enum SecretSource {
         service: String,
         user: String,
     },
+    /// Held already, by the program that embeds the host.
+    Value(SecretString),
 }
 
 impl SecretSource {
@@ -40,13 +42,15 @@ impl SecretSource {
             Error::new(ErrorKind::Config, format!("the secret `{name}` is not there")).with_context("looked in", place)
         };
         match self {
+            Self::Value(secret) => Ok(secret.clone()),
             Self::Environment(variable) => environment(variable).ok_or_else(|| {
                 missing(format!("the environment variable {variable}"))
                     .with_help(format!("set it: export {variable}=…"))
             }),
             Self::File(path) => {
                 let text = std::fs::read_to_string(path)
-                    .map_err(|source| missing(format!("the file {}", path.display())).with_source(source))?;
+                    .map_err(|source| missing(format!("the file {}", path.display())).with_source(source))
+                    .map_err(|error| error.with_help("give a file that holds the secret and nothing else"))?;
                 Ok(trimmed(text))
             }
             Self::Command(command) => {
@@ -58,7 +62,8 @@ impl SecretSource {
                     .output()
                     .map_err(|source| missing(format!("the command `{command}`")).with_source(source))?;
                 if !output.status.success() {
-                    return Err(missing(format!("the command `{command}`, which failed: {}", output.status)));
+                    return Err(missing(format!("the command `{command}`, which failed: {}", output.status))
+                        .with_help("run it by hand: it must print the secret and end with 0"));
                 }
                 String::from_utf8(output.stdout)
                     .map(trimmed)

@@ -1,0 +1,48 @@
+//! The flags of every command that works with a connection.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::ConfigFile;
+use crate::connection::{Connection, ConnectionOptions, Lock};
+use crate::error::Result;
+use crate::pipeline::Runtimes;
+use crate::secret::SecretSources;
+
+/// Which connector, with which configuration, secrets and grants.
+#[derive(Debug, Args)]
+pub(super) struct ConnectionArguments {
+    /// The connector: a WebAssembly component
+    #[arg(value_name = "CONNECTOR.wasm")]
+    connector: PathBuf,
+    /// The configuration: YAML, JSON or TOML
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Where a secret comes from: env:VARIABLE, file:PATH, cmd:COMMAND or keyring:SERVICE/USER
+    #[arg(long = "secret", value_name = "NAME=SOURCE")]
+    secrets: Vec<String>,
+    /// A further origin that the connector may reach, as in https://api.example.com
+    #[arg(long = "allow", value_name = "ORIGIN")]
+    allow: Vec<String>,
+    /// Remember in this file which component this is and what it asks for; stop when that changes
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+    /// Write into the lock what has changed
+    #[arg(long, requires = "lock")]
+    accept_changes: bool,
+}
+
+impl ConnectionArguments {
+    /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
+    pub(super) fn open(&self, runtimes: &Runtimes) -> Result<Connection> {
+        let options = ConnectionOptions {
+            connector: self.connector.clone(),
+            config: ConfigFile::load(&self.config)?,
+            secrets: SecretSources::new(&self.secrets, &self.config)?,
+            allow: self.allow.clone(),
+            lock: self.lock.clone().map(|path| Lock { path, accept_changes: self.accept_changes }),
+        };
+        Connection::open(options, runtimes)
+    }
+}

@@ -1,0 +1,163 @@
+//! A connection: a connector, opened with a configuration, given the secrets and the way out that were granted.
+//!
+//! This is where a program that embeds the host begins: [`Connection::open`], then [`Connection::pipeline`]. Must never
+//! give a secret or a way out to a connector before what it asks for was compared with what is granted.
+
+mod accepted;
+mod run_options;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use self::accepted::Accepted;
+pub use self::run_options::{RunOptions, known};
+use crate::config::secret_places::{self, Extracted};
+use crate::config::{ConfigFile, Settings};
+use crate::egress::{Egress, Grants};
+use crate::error::{Error, ErrorKind, Result};
+use crate::extract::{Remarks, Source};
+use crate::pipeline::Runtimes;
+use crate::sandbox::{Connector, CredentialRequest, Description, Engine, GrantRequest, Instance, LogSink};
+use crate::schema::StreamSpec;
+use crate::secret::{SecretSources, Secrets};
+
+/// What to open, and what it may have.
+#[derive(Debug)]
+pub struct ConnectionOptions {
+    /// The component's file.
+    pub connector: PathBuf,
+    pub config: ConfigFile,
+    pub secrets: SecretSources,
+    /// Origins that the connector may reach besides those that stand in the configuration.
+    pub allow: Vec<String>,
+    /// Holds the connector to what was accepted of it before.
+    pub lock: Option<Lock>,
+}
+
+/// A file that remembers which component was run and what it asked for.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    pub path: PathBuf,
+    /// Writes down what has changed instead of stopping.
+    pub accept_changes: bool,
+}
+
+/// What a connector makes of a configuration, before it gets anything.
+pub struct Asked {
+    pub description: Description,
+    pub extracted: Extracted,
+    pub grants: Vec<GrantRequest>,
+    pub streams: Vec<StreamSpec>,
+}
+
+/// Opens a configuration without any secret and without a way out, and asks what the connector wants. From then on `file`
+/// no longer shows what was typed at a secret's place.
+///
+/// Errors: what is wrong with the configuration (`Config`, all of it, with places); a connector that breaks down.
+pub fn ask(connector: &Connector, file: &mut ConfigFile, log: &LogSink, runtimes: &Runtimes) -> Result<Asked> {
+    let instance = || Instance::new(connector, None, Arc::default(), log.clone(), runtimes.io.handle().clone());
+    let description = runtimes.guests.block_on(async { instance().await?.describe().await })?;
+    let extracted = secret_places::extract(&file.value, &description.config_schema);
+    file.mask(extracted.places());
+    let config = extracted.config.to_string();
+    let asked = runtimes.guests.block_on(async {
+        let mut instance = instance().await?;
+        instance.open(&config).await?;
+        Ok((instance.grants().await?, instance.streams().await?))
+    });
+    let (grants, streams) = asked.map_err(|error: Error| error.located(|found| file.locate(found)))?;
+    Ok(Asked { description, extracted, grants, streams })
+}
+
+/// An opened connection: checked, granted, and not yet used.
+pub struct Connection {
+    pub file: ConfigFile,
+    pub settings: Settings,
+    pub source: Source,
+    pub streams: Vec<StreamSpec>,
+    pub grants: Vec<GrantRequest>,
+    /// Digest of the connector and of what it was configured with.
+    pub fingerprint: String,
+}
+
+impl Connection {
+    /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
+    pub fn open(options: ConnectionOptions, runtimes: &Runtimes) -> Result<Self> {
+        let ConnectionOptions { connector: path, config: mut file, secrets: sources, allow, lock } = options;
+        let settings = file.settings.clone();
+        let connector = Connector::load(&Engine::new(&settings.limits)?, &path)?;
+        let remarks = Arc::new(Remarks::default());
+
+        // The configuration is opened before secrets are asked for: its own mistakes come first.
+        let asked = ask(&connector, &mut file, &remarks.sink(), runtimes).map_err(|error| about(error, &path))?;
+        let Asked { extracted, grants: requests, streams, .. } = asked;
+        if let Some(lock) = lock {
+            let accepted = Accepted::new(connector.surface(), &requests);
+            accepted.hold(&lock.path, lock.accept_changes).map_err(|error| about(error, &path))?;
+        }
+        let config = extracted.config.to_string();
+        let origins = extracted.origins.clone();
+        let fingerprint = fingerprint(&connector.surface().digest, &config);
+        for name in sources.names().filter(|name| !extracted.named.contains_key(*name) && !asks_for(&requests, name)) {
+            remarks.warn(format!("--secret {name}=… is not used: the configuration has no ${{secrets.{name}}}"));
+        }
+        let secrets = sources.collect(extracted, &file)?;
+        let allow = [settings.allow.clone(), allow].concat();
+        let egress = Egress::new(settings.clone(), granted(origins, &allow, &requests, &secrets)?, &secrets)?;
+        remarks.locate(&file);
+        Ok(Self {
+            file,
+            settings,
+            source: Source { connector, config, egress: Arc::new(egress), remarks, io: runtimes.io.handle().clone() },
+            streams,
+            grants: requests,
+            fingerprint,
+        })
+    }
+
+    /// An instance of the connector with the configuration opened.
+    pub fn instance(&self, runtimes: &Runtimes) -> Result<Instance> {
+        runtimes.guests.block_on(self.source.instance(Arc::default()))
+    }
+}
+
+/// Puts the operator's grants and the connector's asks together; refuses what is asked for and not granted.
+fn granted(
+    origins: BTreeSet<String>,
+    allow: &[String],
+    requests: &[GrantRequest],
+    secrets: &Secrets,
+) -> Result<Grants> {
+    let mut grants = Grants::new(origins, allow)?;
+    for request in requests {
+        let credentials = request
+            .credentials
+            .iter()
+            .map(|credential| Ok((credential.name.clone(), credential.resolve(|reference| secrets.fill(reference))?)))
+            .collect::<Result<_>>()?;
+        let names: Vec<String> = request.credentials.iter().flat_map(CredentialRequest::secret_names).collect();
+        grants.ask(&request.origin, credentials, &names)?;
+    }
+    Ok(grants)
+}
+
+fn asks_for(requests: &[GrantRequest], secret: &str) -> bool {
+    let mut credentials = requests.iter().flat_map(|request| &request.credentials);
+    credentials.any(|credential| credential.secret_names().iter().any(|name| name == secret))
+}
+
+/// Mistakes of the configuration have their place; anything else is about the connector.
+fn about(error: Error, connector: &Path) -> Error {
+    match error.kind() {
+        ErrorKind::Config => error,
+        _ => error.with_context("connector", connector.display().to_string()),
+    }
+}
+
+fn fingerprint(connector: &str, config: &str) -> String {
+    let digest = Sha256::new().chain_update(connector).chain_update([0]).chain_update(config).finalize();
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,110 @@
+//! How an opened connection is run: under which name, into which destination, which of its streams.
+
+use super::Connection;
+use crate::assemble::PackageSize;
+use crate::destination;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::RunLock;
+use crate::pipeline::Pipeline;
+use crate::schema::{StreamSpec, WriteDisposition};
+
+/// How to run a connection. The default loads every selected stream into `duckdb:PIPELINE.duckdb`.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The name that state is kept under; otherwise the configuration file's.
+    pub pipeline: Option<String>,
+    /// The destination's URL; otherwise `duckdb:PIPELINE.duckdb`.
+    pub to: Option<String>,
+    /// The schema or folder in the destination; otherwise the pipeline's name.
+    pub dataset: Option<String>,
+    /// Only these streams; their parents are read for them, and not loaded. Empty: every selected one.
+    pub select: Vec<String>,
+    /// Forgets what earlier runs remembered, and replaces the tables.
+    pub full_refresh: bool,
+    /// How many partitions are read at once; otherwise the configuration's, or 8.
+    pub concurrency: Option<usize>,
+}
+
+/// Enough to keep an API and two cores busy, gentle to small APIs.
+const CONCURRENCY: usize = 8;
+
+impl Connection {
+    /// A run of this connection, about to begin. No other run of the pipeline into this destination can begin on this
+    /// machine until it is dropped.
+    ///
+    /// Errors: a name, stream or destination that is none (`Usage`); a destination that can't do what the streams want
+    /// (`Config`) or can't be reached (`Unavailable`); another run under way (`Busy`).
+    pub fn pipeline(self, options: RunOptions) -> Result<Pipeline> {
+        let name = options.pipeline.unwrap_or_else(|| self.file.pipeline_name());
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(fits) {
+            return Err(Error::new(ErrorKind::Usage, "a pipeline's name is made of letters, digits, `_`, `-` and `.`")
+                .with_help("give another one with --pipeline NAME"));
+        }
+        let dataset = options.dataset.unwrap_or_else(|| name.clone());
+        let to = options.to.unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
+        let streams = selected(&self.streams, &options.select)?;
+        let lock = RunLock::acquire(&name, &destination::identity(&to, &dataset))?;
+        let destination = destination::open(&to, &dataset, &name)?;
+        let capabilities = destination.capabilities();
+        let merging =
+            streams.iter().find(|stream| stream.write_disposition == WriteDisposition::Merge && stream.selected);
+        if let Some(stream) = merging.filter(|_| !capabilities.merge) {
+            let message = format!("stream `{}` is to be merged, which {} can't", stream.name, capabilities.name);
+            return Err(Error::new(ErrorKind::Config, message)
+                .with_help("use a database as destination, or write_disposition append or replace"));
+        }
+        Ok(Pipeline {
+            name,
+            dataset,
+            destination_name: without_password(&to),
+            destination,
+            source: self.source,
+            streams,
+            fingerprint: self.fingerprint,
+            package_size: PackageSize::of(&self.settings),
+            concurrency: options.concurrency.or(self.settings.concurrency).unwrap_or(CONCURRENCY),
+            limits: self.settings.limits,
+            full_refresh: options.full_refresh,
+            lock,
+        })
+    }
+}
+
+/// The streams to read: those wanted, and their parents, which are then read only for their children.
+fn selected(streams: &[StreamSpec], select: &[String]) -> Result<Vec<StreamSpec>> {
+    select.iter().try_for_each(|name| known(streams, name))?;
+    let mut chosen: Vec<StreamSpec> = Vec::new();
+    // From the last, so that children decide before their parents.
+    for stream in streams.iter().rev() {
+        let wanted = if select.is_empty() { stream.selected } else { select.contains(&stream.name) };
+        let needed = chosen.iter().any(|child| child.parent.as_deref() == Some(stream.name.as_str()));
+        if wanted || needed {
+            chosen.push(StreamSpec { selected: wanted, ..stream.clone() });
+        }
+    }
+    chosen.reverse();
+    Ok(chosen)
+}
+
+/// Errors (`Usage`): no such stream, with the names of those there are.
+pub fn known(streams: &[StreamSpec], name: &str) -> Result<()> {
+    if streams.iter().any(|stream| stream.name == name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
+    Err(Error::new(ErrorKind::Usage, format!("there is no stream `{name}`"))
+        .with_help(format!("the streams are: {}", known.join(", "))))
+}
+
+/// A destination's URL as it may be shown.
+fn without_password(to: &str) -> String {
+    match url::Url::parse(to) {
+        Ok(mut url) if url.has_host() => {
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.to_string()
+        }
+        _ => to.to_owned(),
+    }
+}
