@@ -165,8 +165,47 @@ fn config_that_cannot_be_read() {
     assert_screen("config_bad_yaml", &project.run().output());
     let project = project.config("client: {base_url: $BASE}\nclient: {}\nresources: [posts]\n");
     assert_screen("config_key_twice", &project.run().output());
+    let project = project.config("client:\n\tbase_url: $BASE\n");
+    assert_screen("config_tab", &project.run().output());
+    let project = project.config("client:\n  base_url: \"$BASE\nresources: []\n");
+    assert_screen("config_open_quote", &project.run().output());
+    let project = project.config("");
+    assert_screen("config_empty", &project.run().output());
     let project = project.config("client: {base_url: '${env.NOT_SET_ANYWHERE}'}\nresources: [posts]\n");
     assert_screen("config_variable_not_set", &project.run().output());
+}
+
+#[test]
+fn what_is_wrong_under_host() {
+    let project = Project::with_base_url("http://127.0.0.1:9").config(
+        "client: {base_url: $BASE}
+resources: [posts]
+host:
+  proxi: http://127.0.0.1:1
+  concurrency: 0
+  retry: {max_retrys: 5, jitter: maybe}
+  limits: 17
+",
+    );
+    assert_screen("host_mistakes", &project.run().output());
+    let project = project.config("client: {base_url: $BASE}\nresources: [posts]\n");
+    assert_screen("allow_without_scheme", &project.run().arguments(["--allow", "api.example.com"]).output());
+}
+
+#[test]
+fn doubts_about_a_configuration() {
+    let api = MockApi::start();
+    let project = Project::new(&api).config("client: {base_url: $BASE}\nresources: []\n");
+    assert_screen("config_doubtful", &project.run().secret("token", "some secret").output());
+}
+
+#[test]
+fn a_configuration_to_begin_with() {
+    let project = Project::with_base_url("");
+    assert_screen("init", &project.host(["init", "shop.yaml"]).output());
+    assert_screen("init_again", &project.host(["init", "shop.yaml"]).output());
+    assert_screen("init_no_folder", &project.host(["init", "no/such/shop.yaml"]).output());
+    assert_screen("init_json", &project.host(["init", "other.yaml", "--json"]).output());
 }
 
 #[test]

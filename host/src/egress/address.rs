@@ -10,9 +10,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub(super) enum AddressClass {
     Public,
     Loopback,
-    /// RFC 1918, RFC 4193, RFC 6598.
+    /// RFC 1918, RFC 4193, RFC 6598; and what is set aside for documentation and tests (RFC 5737, RFC 2544, RFC 3849), where
+    /// networks of companies and their proxies answer all the same.
     Private,
-    /// Link-local, cloud metadata, multicast, documentation, reserved: no API lives there.
+    /// Link-local, cloud metadata, multicast, reserved: no API lives there.
     Special,
 }
 
@@ -40,14 +41,8 @@ impl AddressClass {
             // Alibaba Cloud's metadata service lives in the shared address space.
             (100, 100, 100, 200) => Self::Special,
             (10, ..) | (172, 16..=31, ..) | (192, 168, ..) | (100, 64..=127, ..) => Self::Private,
-            (0, ..)
-            | (169, 254, ..)
-            | (192, 0, 0 | 2, _)
-            | (192, 88, 99, _)
-            | (198, 18..=19, ..)
-            | (198, 51, 100, _)
-            | (203, 0, 113, _)
-            | (224..=255, ..) => Self::Special,
+            (192, 0, 2, _) | (198, 18..=19, ..) | (198, 51, 100, _) | (203, 0, 113, _) => Self::Private,
+            (0, ..) | (169, 254, ..) | (192, 0, 0, _) | (192, 88, 99, _) | (224..=255, ..) => Self::Special,
             _ => Self::Public,
         }
     }
@@ -67,10 +62,10 @@ impl AddressClass {
             [0x64, 0xff9b, 1, ..] => Self::Special,
             // 6to4.
             [0x2002, high, low, ..] => embedded(high, low),
-            // Teredo and other special assignments; documentation; discard.
-            [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x100, 0, 0, 0, ..] => {
-                Self::Special
-            }
+            // Documentation.
+            [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Self::Private,
+            // Teredo and other special assignments; discard.
+            [0x2001, 0..=0x1ff, ..] | [0x100, 0, 0, 0, ..] => Self::Special,
             // Amazon's metadata service.
             [0xfd00, 0xec2, ..] => Self::Special,
             [0xfc00..=0xfdff, ..] => Self::Private,
@@ -118,12 +113,14 @@ mod tests {
             ("ff02::1", Special),
             ("224.0.0.1", Special),
             ("255.255.255.255", Special),
-            ("192.0.2.1", Special),
-            ("198.18.0.1", Special),
+            ("192.0.2.1", Private),
+            ("198.18.0.1", Private),
+            ("203.0.113.80", Private),
+            ("192.0.0.1", Special),
             ("::", Special),
             ("::127.0.0.1", Special),
             ("2001:0:1::1", Special),
-            ("2001:db8::1", Special),
+            ("2001:db8::1", Private),
         ] {
             assert_eq!(AddressClass::of(text.parse().unwrap()), class, "{text}");
         }

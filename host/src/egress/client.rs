@@ -125,11 +125,12 @@ fn failure(error: &reqwest::Error, url: &Url) -> Failure {
         next = cause.source();
     }
     if let Some(found) = prohibited {
-        let error =
-            Error::new(ErrorKind::Denied, found.to_string()).with_context("url", shown(url)).with_help(format!(
-                "only if you trust the connector with that address: --allow {}",
-                url.origin().ascii_serialization()
-            ));
+        let origin = url.origin().ascii_serialization();
+        let help = match found.class {
+            AddressClass::Special => "no name may lead there, whatever is granted".to_owned(),
+            _ => format!("only if you trust the connector with that address: --allow {origin}"),
+        };
+        let error = Error::new(ErrorKind::Denied, found.to_string()).with_context("url", shown(url)).with_help(help);
         return Failure { error, transient: false };
     }
     let host = url.host_str().unwrap_or_default();
@@ -155,11 +156,11 @@ struct GuardedResolver {
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{host} resolves to {address}, a {class} address, which is not granted")]
+#[error("{host} resolves to {address}, a {} address, which is not granted", class.name())]
 struct ProhibitedAddress {
     host: String,
     address: std::net::IpAddr,
-    class: &'static str,
+    class: AddressClass,
 }
 
 impl Resolve for GuardedResolver {
@@ -174,7 +175,7 @@ impl Resolve for GuardedResolver {
             match (permitted.is_empty(), refused.first()) {
                 (true, Some(address)) => {
                     let address = address.ip();
-                    let class = AddressClass::of(address).name();
+                    let class = AddressClass::of(address);
                     Err(ProhibitedAddress { host, address, class }.into())
                 }
                 _ => Ok(Box::new(permitted.into_iter()) as Addrs),

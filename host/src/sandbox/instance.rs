@@ -392,8 +392,10 @@ impl Instance {
             ),
             wit_types::Error::Unauthorized(message) => Error::new(ErrorKind::Unauthorized, text(&message))
                 .with_help("check the credential: the secret, and where it goes (`client.auth`)"),
-            wit_types::Error::Unavailable(message) => Error::new(ErrorKind::Unavailable, text(&message)),
-            wit_types::Error::BadData(message) => Error::new(ErrorKind::BadData, text(&message)),
+            wit_types::Error::Unavailable(message) => Error::new(ErrorKind::Unavailable, text(&message))
+                .with_help("try again later: the same command goes on from what is loaded"),
+            wit_types::Error::BadData(message) => Error::new(ErrorKind::BadData, text(&message))
+                .with_help("`host check --explain` shows how the stream is read: does that fit the API?"),
             wit_types::Error::Other(message) => Error::new(ErrorKind::Connector, text(&message)),
         })
     }
