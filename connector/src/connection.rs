@@ -94,8 +94,7 @@ impl<H: Http> Connection<H> {
     ) -> Result<Vec<Partition>, Error> {
         let stream = self.stream(stream)?;
         let state = state.map(|state| parse::<Value>(state, "state")).transpose()?;
-        let keeps_state = stream.incremental.as_ref().is_some_and(|plan| plan.end_value.is_none());
-        let state = state.filter(|_| keeps_state);
+        let state = state.filter(|_| stream.remembers());
         match (&stream.parent, parents) {
             (Some(parent), Some(parents)) => parent::partitions(stream, parent, &parents.items()?, state.as_ref()),
             (Some(parent), None) => {

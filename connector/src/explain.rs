@@ -2,14 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::address;
 use crate::error::Error;
+use crate::incremental;
 use crate::paginator::{self, Paginator};
-use crate::plan::{Body, JsonTemplate, Plan, Request, Selector, Stream, WriteDisposition};
+use crate::plan::{
+    Action, Body, JsonTemplate, Plan, Request, ResponseAction, Selector, Step, Stream, WriteDisposition,
+};
 use crate::request::{OutgoingBody, OutgoingRequest};
 use crate::template::{Part, Source, Template, python_text};
 
-/// A JSON array with one object per stream: name, parent, first request, credential, paginator, selector, cursor, write
-/// disposition, primary key.
+/// A JSON array with one object per stream: where its records come from, what is done to them, where they go.
 pub fn explain(plan: &Plan) -> Result<String, Error> {
     let streams: Result<Vec<Value>, Error> = plan.streams.iter().map(stream).collect();
     Ok(Value::Array(streams?).to_string())
@@ -30,6 +33,8 @@ fn stream(stream: &Stream) -> Result<Value, Error> {
     Ok(json!({
         "stream": stream.name,
         "parent": stream.parent.as_ref().map(|parent| &parent.stream),
+        "include_from_parent": stream.parent.as_ref().map(|parent| &parent.include),
+        "batch_parents": stream.parent.as_ref().map(|parent| parent.batch_size).filter(|size| *size > 1),
         "request": {
             "method": request.method,
             "url": url(&request),
@@ -42,15 +47,47 @@ fn stream(stream: &Stream) -> Result<Value, Error> {
             },
         },
         "credential": request.credential,
+        "response_actions": stream.response_actions.iter().map(action).collect::<Vec<_>>(),
         "paginator": paginator::name(&stream.paginator),
         "selector": match &stream.selector {
             Selector::Auto => "auto",
             Selector::Path(path) => path,
         },
+        "processing_steps": stream.steps.iter().map(step).collect::<Vec<_>>(),
         "cursor": stream.incremental.as_ref().map(|incremental| &incremental.cursor_path),
+        "windows": windows(stream)?,
         "write_disposition": disposition(stream.write_disposition),
         "primary_key": stream.primary_key,
     }))
+}
+
+/// `404, "not found": ignore`
+fn action(action: &ResponseAction) -> String {
+    let status = action.status.map(|status| status.to_string());
+    let content = action.content.as_ref().map(|content| format!("{content:?}"));
+    let conditions: Vec<String> = status.into_iter().chain(content).collect();
+    let what = match action.action {
+        Action::Ignore => "ignore",
+        Action::Raise => "raise",
+        Action::Retry => "retry",
+    };
+    format!("{}: {what}", conditions.join(" and "))
+}
+
+/// `filter .id > 1`
+fn step(step: &Step) -> String {
+    match step {
+        Step::Filter(program) => format!("filter {program}"),
+        Step::Map(program) => format!("map {program}"),
+        Step::YieldMap(program) => format!("yield_map {program}"),
+    }
+}
+
+/// How many partitions the range is split into.
+fn windows(stream: &Stream) -> Result<Option<usize>, Error> {
+    let incremental = stream.incremental.as_ref().filter(|_| stream.parent.is_none());
+    let windows = incremental.map(incremental::windows).transpose()?.flatten();
+    Ok(windows.map(|windows| windows.len()))
 }
 
 /// The name that the configuration and the WIT have for it.
@@ -92,7 +129,7 @@ fn shown(request: &Request) -> OutgoingRequest {
     };
     OutgoingRequest {
         method: request.method.clone(),
-        url: text(&request.url),
+        url: address::join(&request.base_url, &text(&request.path)),
         params: pairs(&request.params),
         headers: request.headers.iter().map(|(name, value)| (text(name), text(value))).collect(),
         body: match &request.body {

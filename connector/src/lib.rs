@@ -16,6 +16,7 @@ pub mod parent;
 pub mod read;
 
 // One request and its response.
+pub mod address;
 pub mod http;
 pub mod request;
 pub mod response_action;

@@ -56,11 +56,11 @@ impl Slice {
     /// What placeholders stand for, as far as the parent is concerned.
     pub fn placeholder_values(&self, parent: Option<&Parent>) -> Values {
         let separator = parent.filter(|parent| parent.batch_size > 1).map(|parent| parent.separator.clone());
-        Values { parent: self.values.clone(), incremental: Vec::new(), separator }
+        Values { parent: self.values.clone(), separator, ..Values::default() }
     }
 }
 
-/// One partition per parent record, or per batch of them.
+/// One partition per parent record, or per batch of them. A list in a parent record counts as many.
 pub fn partitions(
     stream: &Stream,
     parent: &Parent,
@@ -68,9 +68,9 @@ pub fn partitions(
     state: Option<&Value>,
 ) -> Result<Vec<Partition>, Error> {
     let mut fields = Vec::new();
-    for name in placeholder_fields(&stream.request) {
-        let selector = Selector::parse(&name).map_err(Error::Other)?;
-        fields.push((name, selector));
+    for used in placeholder_fields(&stream.request) {
+        let selector = Selector::parse(&used.name).map_err(Error::Other)?;
+        fields.push((used, selector));
     }
     let batch_size = parent.batch_size.max(1);
     if batch_size > 1 && !parent.include.is_empty() {
@@ -79,37 +79,82 @@ pub fn partitions(
             stream.name
         )));
     }
-    let mut slices = Vec::new();
-    for batch in records.chunks(batch_size) {
-        let mut slice = Slice { state: state.cloned(), ..Slice::default() };
-        for (name, selector) in &fields {
-            let values = batch.iter().map(|record| bound(stream, parent, name, selector, record));
-            let mut values: Vec<Value> = values.collect::<Result<_, _>>()?;
-            let value = if batch_size > 1 { Value::Array(values) } else { values.pop().unwrap_or(Value::Null) };
-            slice.values.insert(name.clone(), value);
-        }
-        if let (1, [record]) = (batch_size, batch) {
-            slice.include = included(stream, parent, record)?;
-        }
-        slices.push((id(&slice), slice));
+    let mut slices: Vec<Slice> = Vec::new();
+    for record in records {
+        let include = included(stream, parent, record)?;
+        let each = spread(stream, parent, &fields, record)?;
+        slices.extend(each.into_iter().map(|values| Slice { values, include: include.clone(), ..Slice::default() }));
     }
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for (id, _) in &slices {
-        *seen.entry(id.clone()).or_default() += 1;
+    if batch_size > 1 {
+        slices = slices.chunks(batch_size).map(batch).collect();
     }
-    let named = slices.into_iter().enumerate().map(|(position, (id, slice))| {
-        let repeated = seen.get(&id).is_some_and(|count| *count > 1);
-        slice.into_partition(if repeated { format!("{id}#{position}") } else { id })
+    let ids: Vec<String> = slices.iter().map(id).collect();
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for id in &ids {
+        *seen.entry(id).or_default() += 1;
+    }
+    let named = slices.into_iter().zip(&ids).enumerate().map(|(position, (slice, id))| {
+        let repeated = seen.get(id.as_str()).is_some_and(|count| *count > 1);
+        let id = if repeated { format!("{id}#{position}") } else { id.clone() };
+        Slice { state: state.cloned(), ..slice }.into_partition(id)
     });
     named.collect()
 }
 
-fn bound(stream: &Stream, parent: &Parent, name: &str, selector: &Selector, record: &str) -> Result<Value, Error> {
-    let found = selector.first_in(record).map(document::value);
-    found.ok_or_else(|| {
-        let purpose = format!("bind it to `{{resources.{}.{name}}}`", parent.stream);
-        missing(stream, parent, name, &purpose, record)
-    })
+/// The values of one record: once, or once for each element of the one field that holds a list.
+fn spread(
+    stream: &Stream,
+    parent: &Parent,
+    fields: &[(UsedField, Selector)],
+    record: &str,
+) -> Result<Vec<Map<String, Value>>, Error> {
+    let mut values = Map::new();
+    let mut list: Option<(&str, Vec<Value>)> = None;
+    for (used, selector) in fields {
+        let name = used.name.as_str();
+        // Of several matches that stay one value, the first counts, as in dlt.
+        let found = if used.in_text && selector.is_plural() {
+            let all = || Value::Array(selector.all_in(record).into_iter().map(document::value).collect());
+            let top = name.split(['.', '[']).next().unwrap_or(name);
+            document::field(record, top).is_some().then(all)
+        } else {
+            selector.first_in(record).map(document::value)
+        };
+        let value = found.ok_or_else(|| {
+            let purpose = format!("bind it to `{{resources.{}.{name}}}`", parent.stream);
+            missing(stream, parent, name, &purpose, record)
+        })?;
+        match (value, &list) {
+            (Value::Array(_), Some((first, _))) if used.in_text => {
+                return Err(Error::BadData(format!(
+                    "{}: both `{first}` and `{name}` of `{}` are lists: only one can be gone through",
+                    stream.name, parent.stream
+                )));
+            }
+            (Value::Array(items), None) if used.in_text => {
+                list = Some((name, items.into_iter().filter(|item| !item.is_null()).collect()));
+            }
+            (value, _) => drop(values.insert(name.to_owned(), value)),
+        }
+    }
+    let Some((name, items)) = list else { return Ok(vec![values]) };
+    let with = |item| {
+        let mut values = values.clone();
+        values.insert(name.to_owned(), item);
+        values
+    };
+    Ok(items.into_iter().map(with).collect())
+}
+
+/// Several slices as one: each value becomes the list of theirs.
+fn batch(slices: &[Slice]) -> Slice {
+    let mut values: Map<String, Value> = Map::new();
+    for (name, value) in slices.iter().flat_map(|slice| &slice.values) {
+        if let Value::Array(list) = values.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
+            list.push(value.clone());
+        }
+    }
+    Slice { values, ..Slice::default() }
 }
 
 fn included(stream: &Stream, parent: &Parent, record: &str) -> Result<Vec<(String, Box<RawValue>)>, Error> {
@@ -158,49 +203,54 @@ pub fn append(record: &str, fields: &[(String, Box<RawValue>)], place: &str) -> 
     Ok(text)
 }
 
+/// A field of the parent that a request asks for.
+pub struct UsedField {
+    pub name: String,
+    /// Somewhere it becomes text. Where it only stands alone in a JSON body, it keeps its type.
+    pub in_text: bool,
+}
+
 /// The parent's fields that a request asks for, each once, in order.
-pub fn placeholder_fields(request: &Request) -> Vec<String> {
-    let mut fields = Vec::new();
-    let mut add = |template: &Template| {
+pub fn placeholder_fields(request: &Request) -> Vec<UsedField> {
+    let mut fields: Vec<UsedField> = Vec::new();
+    let mut add = |template: &Template, in_text: bool| {
         for placeholder in template.placeholders() {
-            if let Source::Parent { field, .. } = &placeholder.source
-                && !fields.contains(field)
-            {
-                fields.push(field.clone());
+            let Source::Parent { field, .. } = &placeholder.source else { continue };
+            match fields.iter_mut().find(|known| known.name == *field) {
+                Some(known) => known.in_text |= in_text,
+                None => fields.push(UsedField { name: field.clone(), in_text }),
             }
         }
     };
-    add(&request.url);
+    add(&request.path, true);
     for (name, value) in &request.headers {
-        add(name);
-        add(value);
+        add(name, true);
+        add(value, true);
     }
-    for (name, value) in &request.params {
-        add(name);
-        templates(value, &mut add);
-    }
+    let mut pairs = |pairs: &[(Template, JsonTemplate)]| {
+        for (name, value) in pairs {
+            add(name, true);
+            templates(value, &mut |template, _| add(template, true));
+        }
+    };
+    pairs(&request.params);
     match &request.body {
         Body::Empty => {}
         Body::Json(value) => templates(value, &mut add),
-        Body::Form(pairs) => {
-            for (name, value) in pairs {
-                add(name);
-                templates(value, &mut add);
-            }
-        }
-        Body::Raw(text) => add(text),
+        Body::Form(form) => pairs(form),
+        Body::Raw(text) => add(text, true),
     }
     fields
 }
 
-fn templates(value: &JsonTemplate, add: &mut dyn FnMut(&Template)) {
+fn templates(value: &JsonTemplate, add: &mut dyn FnMut(&Template, bool)) {
     match value {
         JsonTemplate::Literal(_) => {}
-        JsonTemplate::Text(text) => add(text),
+        JsonTemplate::Text(text) => add(text, !text.is_one_placeholder()),
         JsonTemplate::List(items) => items.iter().for_each(|item| templates(item, add)),
         JsonTemplate::Object(entries) => {
             for (name, value) in entries {
-                add(name);
+                add(name, true);
                 templates(value, add);
             }
         }
@@ -237,7 +287,8 @@ mod tests {
             hints: Map::new(),
             request: Request {
                 method: "GET".to_owned(),
-                url: Template::parse(url).unwrap(),
+                base_url: String::new(),
+                path: Template::parse(url).unwrap(),
                 headers: Vec::new(),
                 params: Vec::new(),
                 body: Body::Json(JsonTemplate::List(vec![JsonTemplate::Text(
@@ -290,6 +341,43 @@ mod tests {
         assert_eq!(values, [json!({"id": [1, 2], "a.b[0]": [0, 1]}), json!({"id": [3], "a.b[0]": [2]})]);
         let both = child("http://h", &["title"], 2);
         assert!(matches!(partitions(&both, both.parent.as_ref().unwrap(), &[], None), Err(Error::Other(_))));
+    }
+
+    #[test]
+    fn each_element_of_a_list_is_a_partition() {
+        let ids = |path: &str, batch_size: usize, records: &[&str]| -> Result<Vec<String>, Error> {
+            let stream = child(path, &["title"][..usize::from(batch_size == 1)], batch_size);
+            let made = made(&stream, records)?;
+            Ok(made.iter().map(|p| Value::Object(Slice::of(p).unwrap().values)["ids"].to_string()).collect())
+        };
+        let records = [
+            r#"{"ids":[1,null,2],"title":"x","a":{"b":[0]}}"#,
+            r#"{"ids":[],"title":"y","a":{"b":[1]}}"#,
+            r#"{"ids":3,"title":"z","a":{"b":[2]}}"#,
+        ];
+        let path = "http://h/{resources.posts.ids}";
+        assert_eq!(ids(path, 1, &records).unwrap(), ["1", "2", "3"]);
+        assert_eq!(ids(path, 2, &records).unwrap(), ["[1,2]", "[3]"]);
+        assert_eq!(ids(&format!("{path}/{{resources.posts.ids}}"), 1, &records[..1]).unwrap(), ["1", "2"]);
+        let both = format!("{path}/{{resources.posts.a.b}}");
+        assert!(matches!(ids(&both, 1, &records), Err(Error::BadData(text)) if text.contains("are lists")));
+
+        let every = child("http://h/{resources.posts.kids[*].id}", &["title"], 1);
+        let record = r#"{"kids":[{"id":"p"},{"id":"q"},{}],"title":"T","a":{"b":[0]}}"#;
+        let made: Vec<Slice> = made(&every, &[record]).unwrap().iter().map(|p| Slice::of(p).unwrap()).collect();
+        assert_eq!(made.len(), 2);
+        assert_eq!(made[1].values["kids[*].id"], json!("q"));
+        assert_eq!(made[1].include[0].1.get(), r#""T""#);
+
+        // Alone in a JSON body, a list stays a list.
+        let mut alone = child("http://h", &[], 1);
+        let list = Template::parse("{resources.posts.a.b}").unwrap();
+        alone.request.body = Body::Json(JsonTemplate::Text(list));
+        assert_eq!(
+            Slice::of(&partitions(&alone, alone.parent.as_ref().unwrap(), &[record], None).unwrap()[0]).unwrap().values
+                ["a.b"],
+            json!([0])
+        );
     }
 
     #[test]

@@ -105,14 +105,22 @@ pub enum WriteDisposition {
     Skip,
 }
 
+impl Stream {
+    /// Whether a run goes on where the one before stopped. What is replaced as a whole has to be read as a whole.
+    pub fn remembers(&self) -> bool {
+        let has_open_end = self.incremental.as_ref().is_some_and(|incremental| incremental.end_value.is_none());
+        has_open_end && self.write_disposition != WriteDisposition::Replace
+    }
+}
+
 /// How a child stream hangs on its parent.
 #[derive(Debug, Clone)]
 pub struct Parent {
     pub stream: String,
     /// Top-level fields of the parent record that every child record gets as `_<parent>_<field>`.
     pub include: Vec<String>,
-    /// How many parent records share one request. 1: one request each. More: placeholders become a list of their
-    /// values, joined by `separator` in texts, as a list in a JSON body, repeated in a query.
+    /// How many parent values share one request. 1: one request each. More: placeholders become a list of their values,
+    /// joined by `separator`; alone in a JSON body they stay a list.
     pub batch_size: usize,
     pub separator: String,
 }
@@ -122,8 +130,10 @@ pub struct Parent {
 pub struct Request {
     /// Upper case.
     pub method: String,
-    /// Absolute once filled; may carry a query.
-    pub url: Template,
+    /// What the path is appended to, unless that is a whole URL.
+    pub base_url: String,
+    /// May carry a query.
+    pub path: Template,
     pub headers: Vec<(Template, Template)>,
     /// Query parameters in order. A null is left out, a list is repeated.
     pub params: Vec<(Template, JsonTemplate)>,

@@ -122,7 +122,8 @@ impl<H: Http> Reader<H> {
         if let (Some(plan), Some(compiled)) = (&stream.incremental, &prepared.incremental) {
             let plan = slice.window.as_ref().map_or_else(|| plan.clone(), |window| incremental::within(plan, window));
             let of_dlt = || stored.dlt.as_ref().and_then(|state| incremental::of_dlt(&plan, state));
-            let memory = stored.incremental.or_else(of_dlt);
+            let memory =
+                stored.incremental.or_else(of_dlt).filter(|memory| stream.remembers() || memory.is_of_this_run());
             let read = IncrementalRead::begin(plan, stream, memory)?;
             values.incremental = read.attributes(compiled)?;
             incremental = Some(read);

@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value};
 use url::Url;
-use url::form_urlencoded::Serializer;
 
+use crate::address;
 use crate::error::Error;
 use crate::http::HttpRequest;
 use crate::plan::{Body, JsonTemplate, Request, ResponseAction, Target};
@@ -21,18 +21,20 @@ pub struct Values {
     pub parent: Map<String, Value>,
     /// By attribute. An attribute that is known but has no value leaves out whatever asks for it.
     pub incremental: Vec<(&'static str, Option<Value>)>,
-    /// Given: texts get a batch's values joined by it.
+    /// Given: a batch's values are joined by it.
     pub separator: Option<String>,
+    /// A placeholder that stands alone keeps a batch's list.
+    pub keeps_lists: bool,
 }
 
 impl Scope for Values {
-    fn lookup(&self, source: &Source) -> Result<Option<Value>, String> {
+    fn lookup(&self, source: &Source, alone: bool) -> Result<Option<Value>, String> {
         match source {
             Source::Parent { stream, field } => {
                 let value = self.parent.get(field);
                 let value = value.ok_or_else(|| format!("`resources.{stream}.{field}` has no value here"))?;
                 Ok(Some(match (&self.separator, value) {
-                    (Some(separator), Value::Array(values)) => {
+                    (Some(separator), Value::Array(values)) if !(alone && self.keeps_lists) => {
                         let texts: Vec<String> = values.iter().map(python_text).collect();
                         Value::String(texts.join(separator))
                     }
@@ -70,8 +72,7 @@ pub enum OutgoingBody {
 
 /// Fills the placeholders. Parameters, headers and fields whose value is missing are left out; a URL can't be.
 pub fn fill(request: &Request, values: &Values) -> Result<OutgoingRequest, Error> {
-    // In a JSON body a batch stays a list.
-    let lists = Values { separator: None, ..values.clone() };
+    let lists = Values { keeps_lists: true, ..values.clone() };
     let text = |template: &Template| template.expand_text(values).map_err(Error::BadData);
     let pairs = |templates: &[(Template, JsonTemplate)]| -> Result<Vec<(String, Value)>, Error> {
         let mut filled = Vec::new();
@@ -84,7 +85,7 @@ pub fn fill(request: &Request, values: &Values) -> Result<OutgoingRequest, Error
         }
         Ok(filled)
     };
-    let url = text(&request.url)?.ok_or_else(|| {
+    let url = address::fill(&request.base_url, &request.path, values).map_err(Error::BadData)?.ok_or_else(|| {
         Error::other("a placeholder in the path has no value: give the incremental an `initial_value`")
     })?;
     let mut headers = Vec::new();
@@ -208,23 +209,21 @@ fn set_path(body: &mut Value, path: &str, value: Value) {
     *place = value;
 }
 
-/// Form-encoded pairs (WHATWG URL, section 5.2).
+/// Form-encoded pairs.
 fn encode(pairs: &[(String, Value)]) -> String {
-    let mut serializer = Serializer::new(String::new());
+    let mut encoded: Vec<String> = Vec::new();
+    let mut push = |name: &str, value: &Value| {
+        if !value.is_null() {
+            encoded.push(format!("{}={}", address::form_encoded(name), address::form_encoded(&python_text(value))));
+        }
+    };
     for (name, value) in pairs {
         match value {
-            Value::Null => {}
-            Value::Array(values) => {
-                for value in values.iter().filter(|value| !value.is_null()) {
-                    serializer.append_pair(name, &python_text(value));
-                }
-            }
-            value => {
-                serializer.append_pair(name, &python_text(value));
-            }
+            Value::Array(values) => values.iter().for_each(|value| push(name, value)),
+            value => push(name, value),
         }
     }
-    serializer.finish()
+    encoded.join("&")
 }
 
 #[cfg(test)]
@@ -240,7 +239,8 @@ mod tests {
     fn request(url: &str, params: &[(&str, Value)], body: Body) -> Request {
         Request {
             method: "GET".to_owned(),
-            url: template(url),
+            base_url: String::new(),
+            path: template(url),
             headers: Vec::new(),
             params: params.iter().map(|(key, value)| (template(key), JsonTemplate::Literal(value.clone()))).collect(),
             body,
@@ -323,13 +323,14 @@ mod tests {
         let mut plan = request("http://h/{resources.p.id}", &[], Body::Empty);
         plan.params.push((template("since"), JsonTemplate::Text(template("{incremental.start_value}"))));
         plan.params.push((template("ids"), JsonTemplate::Text(template("{resources.p.id}"))));
-        plan.body = Body::Json(JsonTemplate::Text(template("{resources.p.id}")));
+        let body = ["{resources.p.id}", "id in ({resources.p.id})"].map(|text| JsonTemplate::Text(template(text)));
+        plan.body = Body::Json(JsonTemplate::List(body.into()));
         let mut values = Values { incremental: vec![("start_value", None)], ..Values::default() };
         values.parent.insert("id".to_owned(), json!([1, 2]));
         values.separator = Some(",".to_owned());
         let filled = fill(&plan, &values).unwrap();
         assert_eq!(filled.full_url().unwrap(), "http://h/1,2?ids=1%2C2");
-        assert_eq!(filled.body, OutgoingBody::Json(json!([1, 2])));
+        assert_eq!(filled.body, OutgoingBody::Json(json!([[1, 2], "id in (1,2)"])));
         values.parent.clear();
         assert!(matches!(fill(&plan, &values), Err(Error::BadData(_))));
     }

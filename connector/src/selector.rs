@@ -97,6 +97,21 @@ impl Selector {
             }
         }
     }
+
+    /// Every match in any JSON text, in order.
+    pub fn all_in<'a>(&self, raw: &'a str) -> Vec<&'a str> {
+        match &self.path {
+            Path::Keys(keys) => walk(raw, keys).into_iter().collect(),
+            Path::Query(query) => {
+                serde_json::from_str(raw).map_or_else(|_| Vec::new(), |value| locate(query, &value, raw))
+            }
+        }
+    }
+
+    /// Whether it may have more than one match by the way it is written.
+    pub fn is_plural(&self) -> bool {
+        matches!(self.path, Path::Query(_))
+    }
 }
 
 fn walk_document<'a>(document: &'a Document, keys: &[Key]) -> Option<&'a str> {

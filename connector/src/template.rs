@@ -45,9 +45,9 @@ pub enum Source {
 
 /// Where the values of placeholders come from.
 pub trait Scope {
-    /// `Ok(None)`: there is no value, and whatever the placeholder stands in is left out. `Err`: there should be one;
+    /// `alone`: the placeholder stands for the whole value, which keeps its type. `Ok(None)`: there is no value, and whatever the placeholder stands in is left out. `Err`: there should be one;
     /// the text says what is missing.
-    fn lookup(&self, source: &Source) -> Result<Option<Value>, String>;
+    fn lookup(&self, source: &Source, alone: bool) -> Result<Option<Value>, String>;
 }
 
 impl Template {
@@ -85,6 +85,11 @@ impl Template {
         })
     }
 
+    /// Whether its value keeps its type: exactly one placeholder, without conversion or format.
+    pub fn is_one_placeholder(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Placeholder(Placeholder { conversion: None, format: None, .. })])
+    }
+
     /// The text, if it has no placeholders.
     pub fn as_literal(&self) -> Option<String> {
         let literals = self.parts.iter().map(|part| match part {
@@ -101,7 +106,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
-                Part::Placeholder(placeholder) => match scope.lookup(&placeholder.source)? {
+                Part::Placeholder(placeholder) => match scope.lookup(&placeholder.source, false)? {
                     Some(value) => text.push_str(&placeholder.render(&value)?),
                     None => return Ok(None),
                 },
@@ -114,7 +119,7 @@ impl Template {
     /// type.
     pub fn expand_value(&self, scope: &dyn Scope) -> Result<Option<Value>, String> {
         match self.parts.as_slice() {
-            [Part::Placeholder(Placeholder { source, conversion: None, format: None })] => scope.lookup(source),
+            [Part::Placeholder(Placeholder { source, conversion: None, format: None })] => scope.lookup(source, true),
             _ => Ok(self.expand_text(scope)?.map(Value::String)),
         }
     }

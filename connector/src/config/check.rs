@@ -28,6 +28,7 @@ pub(super) fn check(node: &Node<'_>, shape: &Shape, diagnostics: &mut Diagnostic
         }
         Shape::Choice(words) => check_word(node, words, false, diagnostics),
         Shape::Method(words) => check_word(node, words, true, diagnostics),
+        Shape::Nullable(shape) if !node.value.is_null() => check(node, shape, diagnostics),
         Shape::List(item) => node.items().iter().for_each(|node| check(node, item, diagnostics)),
         Shape::Map(value) => {
             let fields = node.fields();
@@ -132,7 +133,8 @@ fn holds(shape: &Shape, name: &str) -> bool {
 fn fits(value: &Value, shape: &Shape) -> bool {
     match shape {
         Shape::Any | Shape::Python(_) => true,
-        Shape::Text | Shape::Secret | Shape::Choice(_) | Shape::Method(_) => value.is_string(),
+        Shape::Text | Shape::Secret | Shape::Choice(_) | Shape::Word(_) | Shape::Method(_) => value.is_string(),
+        Shape::Nullable(shape) => value.is_null() || fits(value, shape),
         Shape::Scalar | Shape::SecretScalar => value.is_string() || value.is_number() || value.is_boolean(),
         Shape::Integer(_) => value.is_i64() || value.is_u64(),
         Shape::Number => value.is_number(),
@@ -146,8 +148,9 @@ fn fits(value: &Value, shape: &Shape) -> bool {
 fn expected(shape: &Shape) -> String {
     match shape {
         Shape::Any | Shape::Python(_) => "anything".to_owned(),
-        Shape::Text | Shape::Secret | Shape::Method(_) => "a text".to_owned(),
+        Shape::Text | Shape::Secret | Shape::Word(_) | Shape::Method(_) => "a text".to_owned(),
         Shape::Choice(words) => format!("one of {}", listing(words.iter().copied())),
+        Shape::Nullable(shape) => expected(shape),
         Shape::Scalar | Shape::SecretScalar => "a text, number or boolean".to_owned(),
         Shape::Integer(_) => "a whole number".to_owned(),
         Shape::Number => "a number".to_owned(),

@@ -5,6 +5,7 @@
 use url::Url;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
+use crate::address::is_absolute;
 use crate::plan::{Authentication, Credential, Grant};
 
 /// The client's credential.
@@ -87,12 +88,6 @@ impl BadUrl {
                 .help("use `auth: {type: http_basic, username: …, password: …}`"),
         }
     }
-}
-
-/// Whether a path stands for itself. Any other scheme is a relative path in dlt.
-pub(super) fn is_absolute(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    path.starts_with("http://") || path.starts_with("https://")
 }
 
 /// `scheme://host[:port]`, normalised: lower case, without a default port.

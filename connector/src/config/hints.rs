@@ -126,9 +126,19 @@ fn check_keys(
         _ => (primary_key.is_empty() && merge_key.is_empty(), "a `primary_key` or `merge_key`"),
     };
     if missing {
-        let message = format!("{} needs {needed}", strategy.unwrap_or("merge"));
+        let strategy = strategy.unwrap_or("merge");
         let help = "name the columns that tell records apart, such as `primary_key: id`";
-        diagnostics.push(Diagnostic::error("merge-without-key", &node.at, message).help(help));
+        diagnostics.push(match strategy {
+            // The destination says so, as in dlt; without a word from here a merge would append in silence.
+            "upsert" | "insert-only" => {
+                let message = format!("{strategy} needs {needed}: the destination will refuse the records");
+                Diagnostic::warning("merge-without-key", &node.at, message).help(help)
+            }
+            _ => {
+                let message = format!("{strategy} needs {needed}");
+                Diagnostic::error("merge-without-key", &node.at, message).help(help)
+            }
+        });
     }
 }
 

@@ -16,15 +16,24 @@ use crate::plan::{Incremental, LastValue, OnMissing, RowOrder};
 /// Codes: `two-incrementals`, `start-only`, `end-without-start`, `empty-range`, `window-without-range`, `bad-window`,
 /// `bad-json-path`, `bad-jq`, `deprecated`, `no-effect`.
 pub(super) fn incremental(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Option<Incremental> {
-    let own = resource.endpoint.given("incremental").filter(|node| node.value.is_object()).map(|node| (None, node));
+    let own = resource.endpoint.given("incremental").filter(|node| node.value.is_object());
     let params = resource.params.entries.iter();
     let params = params.filter(|(_, node)| node.fields().text("type") == Some(INCREMENTAL_PARAM));
-    let mut found = own.into_iter().chain(params.map(|(name, node)| (Some(*name), node)));
+    // A parameter's counts, as in dlt.
+    let mut found = params.map(|(name, node)| (Some(*name), node)).chain(own.map(|node| (None, node)));
     let (param, node) = found.next()?;
-    for (_, second) in found {
-        let message = "an endpoint has one incremental at most";
+    for (second_param, second) in found {
         let help = format!("there is already one at {}", node.at);
-        diagnostics.push(Diagnostic::error("two-incrementals", &second.at, message).help(help));
+        diagnostics.push(match second_param {
+            Some(_) => {
+                let message = "an endpoint has one incremental at most";
+                Diagnostic::error("two-incrementals", &second.at, message).help(help)
+            }
+            None => {
+                let message = "this `incremental` is not used: a parameter's counts instead";
+                Diagnostic::warning("no-effect", &second.at, message).help(help)
+            }
+        });
     }
     let fields = node.fields();
     if param.is_some() {
@@ -105,6 +114,11 @@ fn check_range(incremental: &Incremental, fields: &Fields<'_>, diagnostics: &mut
     let Some(window) = fields.given("window") else { return };
     if incremental.window.is_some_and(|size| size <= 0.0) {
         diagnostics.push(Diagnostic::error("bad-window", &window.at, "a window must be larger than 0"));
+    }
+    if incremental.last_value == LastValue::Min {
+        let message = "`window` goes up from `initial_value` to `end_value`, which `last_value_func: min` does not";
+        let help = "swap the two values and leave `last_value_func` out: the same records are read";
+        diagnostics.push(Diagnostic::error("bad-window", &window.at, message).help(help));
     }
     if incremental.initial_value.is_none() || incremental.end_value.is_none() {
         let message = "`window` needs `initial_value` and `end_value`";

@@ -58,7 +58,7 @@ pub(super) fn sorted(children: Vec<Child>, diagnostics: &mut Diagnostics) -> Vec
 }
 
 fn with_parent(child: Child, names: &[String], diagnostics: &mut Diagnostics) -> Stream {
-    let Child { mut stream, references, include, batch, .. } = child;
+    let Child { mut stream, at, references, include, batch } = child;
     let Some(first) = references.first() else {
         let orphan = [
             (include.map(|include| include.at), "include_from_parent"),
@@ -90,6 +90,10 @@ fn with_parent(child: Child, names: &[String], diagnostics: &mut Diagnostics) ->
         let message = "a record from a batch of parents has no single parent to include fields from";
         let help = "remove `include_from_parent` or `batch_parents`";
         diagnostics.push(Diagnostic::error("conflicting-keys", &include.at, message).help(help));
+    }
+    if stream.incremental.as_ref().is_some_and(|incremental| incremental.window.is_some()) {
+        let message = "a child resource is not split into windows: its parent's records split it already";
+        diagnostics.push(Diagnostic::warning("no-effect", &at, message).help("remove `window`"));
     }
     let (batch_size, separator) = batch.map_or((1, ",".to_owned()), |batch| (batch.size, batch.separator));
     stream.parent = Some(Parent {

@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics, listing, nearest};
 use super::node::{Fields, Node};
+use crate::address;
 use crate::plan::JsonTemplate;
 use crate::selector;
 use crate::template::{Part, Piece, Placeholder, Source, Template, TemplateError, pieces, render};
 
 /// What `{incremental.…}` may name.
-const ATTRIBUTES: &[&str] = &["start_value", "initial_value", "last_value", "end_value", "lag", "cursor_path"];
+const ATTRIBUTES: &[&str] =
+    &["start_value", "initial_value", "last_value", "end_value", "lag", "cursor_path", "row_order"];
 
 /// A stream that a placeholder names.
 pub(super) struct Reference {
@@ -90,7 +92,10 @@ impl<'d> Placeholders<'d> {
                 }
                 Some(PathField::Value(value)) => {
                     match render(&value, conversion, format.as_deref().unwrap_or_default()) {
-                        Ok(text) => template.push_literal(&text),
+                        Ok(text) => match value_in(&template, &text) {
+                            Ok(text) => template.push_literal(&text),
+                            Err(reason) => drop(self.bad(&TemplateError::new(&name, reason), &node.at)),
+                        },
                         Err(reason) => drop(self.bad(&TemplateError::new(&name, reason), &node.at)),
                     }
                 }
@@ -171,6 +176,18 @@ impl<'d> Placeholders<'d> {
         self.diagnostics.push(Diagnostic::error(code, at, message).help(help));
         Template::default()
     }
+}
+
+/// A parameter's value as it can stand behind what there is of a path. In front it may be a whole URL.
+fn value_in(path: &Template, value: &str) -> Result<String, String> {
+    if path.parts.is_empty() && address::is_absolute(value) {
+        return Ok(value.to_owned());
+    }
+    let literals = path.parts.iter().filter_map(|part| match part {
+        Part::Literal(literal) => Some(literal.as_str()),
+        Part::Placeholder(_) => None,
+    });
+    address::value_behind(&literals.collect::<String>(), value)
 }
 
 enum PathField {

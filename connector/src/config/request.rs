@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::auth::authentication;
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::grants::{CLIENT, Grants, is_absolute};
+use super::grants::{CLIENT, Grants};
 use super::node::{Fields, Node};
 use super::placeholders::Placeholders;
 use super::resource::Resource;
+use crate::address::is_absolute;
 use crate::plan::{Body, JsonTemplate, Request};
 use crate::template::{Part, Template, python_text};
 
@@ -54,11 +55,11 @@ pub(super) fn request(
     let path = placeholders.path(&resource.path, &mut params);
     let own_origin = own_origin(&path, &resource.path.at, grants, placeholders);
     let credential = credential(resource, client, own_origin.as_ref(), grants, placeholders.diagnostics);
-    let url = if own_origin.is_some() { path } else { joined(&client.base_url, path) };
     let method = resource.endpoint.text("method").unwrap_or("GET").to_ascii_uppercase();
     Request {
         method,
-        url,
+        base_url: client.base_url.clone(),
+        path,
         headers: headers(resource, client, placeholders),
         params: query(&params, placeholders),
         body: body(resource, placeholders),
@@ -83,22 +84,6 @@ fn own_origin(
     Some(grants.origin(&start[..end.unwrap_or(start.len())], at, placeholders.diagnostics))
 }
 
-/// `base.rstrip('/') + '/' + path.lstrip('/')`; an empty path leaves the base as it is.
-fn joined(base: &str, path: Template) -> Template {
-    if path.parts.is_empty() {
-        return Template::literal(base);
-    }
-    let mut url = Template::literal(format!("{}/", base.trim_end_matches('/')));
-    for (index, part) in path.parts.into_iter().enumerate() {
-        match part {
-            Part::Literal(first) if index == 0 => url.push_literal(first.trim_start_matches('/')),
-            Part::Literal(literal) => url.push_literal(&literal),
-            Part::Placeholder(_) => url.parts.push(part),
-        }
-    }
-    url
-}
-
 fn credential(
     resource: &Resource<'_>,
     client: &Client<'_>,
@@ -107,7 +92,11 @@ fn credential(
     diagnostics: &mut Diagnostics,
 ) -> Option<String> {
     let origin = own_origin.unwrap_or(&client.origin).as_deref();
-    if let Some(node) = resource.endpoint.given("auth") {
+    if let Some(node) = resource.endpoint.written("auth") {
+        if node.value.is_null() {
+            // Takes the client's away, as in dlt.
+            return None;
+        }
         let authentication = authentication(node, grants, diagnostics)?;
         return grants.credential(origin?, resource.name, authentication);
     }

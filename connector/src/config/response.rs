@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::diagnostic::{Diagnostic, Diagnostics};
+use super::diagnostic::{Diagnostic, Diagnostics, listing, nearest};
+use super::grammar::ACTIONS;
 use super::node::{Fields, Node};
 use super::resource::Resource;
 use crate::plan::{Action, ResponseAction, ResponseFormat, Selector, Step};
@@ -60,7 +61,7 @@ pub(super) fn jq_program(node: Option<&Node<'_>>, diagnostics: &mut Diagnostics)
     }
 }
 
-/// Codes: `bad-status`, `no-condition`.
+/// Codes: `bad-status`, `no-condition`, `unknown-action`.
 pub(super) fn actions(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Vec<ResponseAction> {
     let nodes = resource.endpoint.given("response_actions").map(Node::items).unwrap_or_default();
     let actions = nodes.iter().filter(|node| node.value.is_object());
@@ -73,13 +74,23 @@ fn action(node: &Node<'_>, diagnostics: &mut Diagnostics) -> Option<ResponseActi
     let status = fields.given("status_code").map(|node| status(node, diagnostics));
     if status.is_none() && content.is_none() {
         let message = "an action without `status_code` and `content` never fits a response";
-        diagnostics.push(Diagnostic::error("no-condition", &node.at, message));
+        diagnostics.push(Diagnostic::warning("no-condition", &node.at, message));
+        return None;
     }
-    let action = match fields.text("action")? {
+    let written = fields.given("action")?;
+    let action = match written.text()? {
         "ignore" => Action::Ignore,
         "retry" => Action::Retry,
         "raise" => Action::Raise,
-        _ => return None,
+        other => {
+            let message = format!("there is no action `{other}`: the entry does nothing, as in dlt");
+            let help = match nearest(other, ACTIONS.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of {}; a function's name is not possible", listing(ACTIONS.iter().copied())),
+            };
+            diagnostics.push(Diagnostic::warning("unknown-action", &written.at, message).help(help));
+            return None;
+        }
     };
     Some(ResponseAction { status: status.flatten(), content, action })
 }

@@ -85,6 +85,12 @@ fn of(shape: &Shape, definitions: &mut Map<String, Value>) -> Map<String, Value>
         Shape::Number => json!({ "type": "number" }),
         Shape::Boolean => json!({ "type": "boolean" }),
         Shape::Choice(words) => json!({ "enum": words }),
+        Shape::Word(words) => json!({ "type": "string", "examples": words }),
+        Shape::Nullable(shape) => {
+            let mut schema = of(shape, definitions);
+            allow_null(&mut schema);
+            Value::Object(schema)
+        }
         Shape::Method(words) => {
             let both: Vec<String> = words.iter().flat_map(|word| [(*word).to_owned(), word.to_lowercase()]).collect();
             json!({ "anyOf": [{ "enum": both }, { "type": "string", "pattern": method_pattern(words) }] })

@@ -17,6 +17,10 @@ pub(super) enum Shape {
     Number,
     Boolean,
     Choice(&'static [&'static str]),
+    /// Usually one of these; what becomes of another is said where it is read.
+    Word(&'static [&'static str]),
+    /// That, or null.
+    Nullable(&'static Self),
     /// Like `Choice`, in either case.
     Method(&'static [&'static str]),
     List(&'static Self),

@@ -150,7 +150,7 @@ impl IncrementalRead {
             ("last_value", start),
             ("initial_value", converted(plan.initial_value.as_ref())?),
             ("end_value", converted(plan.end_value.as_ref())?),
-            ("lag", plan.lag.map(Value::from)),
+            ("lag", plan.lag.map(plain_number)),
             ("cursor_path", Some(Value::from(plan.cursor_path.as_str()))),
             ("row_order", order.map(Value::from)),
         ])
@@ -256,6 +256,11 @@ impl IncrementalRead {
     }
 }
 
+/// As it was probably written: a whole number without a fraction.
+fn plain_number(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() < 1e15 { Value::from(number as i64) } else { Value::from(number) }
+}
+
 fn directed(last_value: LastValue, order: Ordering) -> Ordering {
     match last_value {
         LastValue::Max => order,
@@ -313,6 +318,11 @@ pub fn combine(plan: &Incremental, left: Memory, right: Memory) -> Result<Memory
 }
 
 impl Memory {
+    /// Whether it was kept within a run, not between two.
+    pub fn is_of_this_run(&self) -> bool {
+        self.run.is_some()
+    }
+
     pub fn into_json(self) -> Value {
         serde_json::to_value(self).unwrap_or_else(|_| json!({}))
     }

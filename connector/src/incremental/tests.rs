@@ -12,7 +12,8 @@ fn stream(primary_key: &[&str]) -> Stream {
         hints: serde_json::Map::new(),
         request: Request {
             method: "GET".to_owned(),
-            url: crate::template::Template::default(),
+            base_url: String::new(),
+            path: crate::template::Template::default(),
             headers: Vec::new(),
             params: Vec::new(),
             body: Body::Empty,
@@ -178,7 +179,7 @@ fn requests_get_converted_values() {
     let value = |name: &str| attributes.iter().find(|(known, _)| *known == name).unwrap().1.clone();
     assert_eq!(value("start_value"), Some(json!("3!")));
     assert_eq!(value("end_value"), Some(json!("9!")));
-    assert_eq!(value("lag"), Some(json!(1.0)));
+    assert_eq!(value("lag"), Some(json!(1)));
     let plan = cursor(json!(null));
     let read = IncrementalRead::begin(plan.clone(), &stream(&[]), None).unwrap();
     assert_eq!(read.attributes(&Compiled::new(&plan).unwrap()).unwrap()[0], ("start_value", None));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::value::{CursorValue, shift};
 use crate::error::Error;
-use crate::plan::{Incremental, LastValue};
+use crate::plan::Incremental;
 
 /// A part of the range; both bounds in the format of the configuration's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,9 +21,7 @@ const MOST: usize = 100_000;
 
 /// The windows of a range, if it is to be split.
 pub fn windows(plan: &Incremental) -> Result<Option<Vec<Window>>, Error> {
-    let (Some(size), Some(first), Some(last), LastValue::Max) =
-        (plan.window, &plan.initial_value, &plan.end_value, plan.last_value)
-    else {
+    let (Some(size), Some(first), Some(last)) = (plan.window, &plan.initial_value, &plan.end_value) else {
         return Ok(None);
     };
     let end = CursorValue::new(last.clone());

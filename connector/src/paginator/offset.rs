@@ -47,17 +47,8 @@ impl Paginate for Offset {
             return Ok(false);
         }
         let count = i64::try_from(answer.records.count()).unwrap_or(i64::MAX);
-        if self.range.may_stop_on_short_page(&step) {
+        if self.range.only_pages_tell(&step) {
             return self.more_behind(count, answer);
-        }
-        if self.range.only_pages_tell(&step) && count > 0 {
-            // Read until the empty page, as asked for; but a server that gives less than the limit each time loses records.
-            if self.short_first_page == Some(count) {
-                return Err(self.capped(count, answer));
-            }
-            let is_first = !self.saw_full_page && self.short_first_page.is_none();
-            self.short_first_page = (is_first && count < limit).then_some(count);
-            self.saw_full_page = true;
         }
         if step.total.is_some() && count < limit && count > 0 {
             let place = answer.place;
@@ -78,21 +69,23 @@ impl Offset {
         ))
     }
 
-    /// No total says where the end is: the size of the pages has to.
+    /// No total says where the end is: the pages have to. Either the first short page ends the reading, or, if the
+    /// configuration says so, only an empty one does.
     fn more_behind(&mut self, count: i64, answer: &Answer<'_>) -> Result<bool, Error> {
+        let until_empty = self.range.reads_until_empty();
         if count == 0 {
-            return Ok(false);
+            return Ok(until_empty);
         }
-        if let Some(first) = self.short_first_page {
+        let is_short = count < self.limit;
+        let first = self.short_first_page.take();
+        if let Some(first) = first.filter(|first| !until_empty || *first == count) {
             return Err(self.capped(first, answer));
         }
-        if count >= self.limit {
-            self.saw_full_page = true;
-        } else if self.saw_full_page {
-            return Ok(false);
-        } else {
+        if is_short && !self.saw_full_page && first.is_none() {
             self.short_first_page = Some(count);
+            return Ok(true);
         }
-        Ok(true)
+        self.saw_full_page = true;
+        Ok(until_empty || !is_short)
     }
 }

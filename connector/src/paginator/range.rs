@@ -57,9 +57,9 @@ impl Range {
         step.total.is_none() && self.has_more_path.is_none()
     }
 
-    /// Whether only the pages themselves can tell where the end is, and the configuration lets us look at their size.
-    pub(super) fn may_stop_on_short_page(&self, step: &Step) -> bool {
-        self.only_pages_tell(step) && !self.total_off
+    /// Whether a short page says nothing: the configuration switched the total off, which in dlt means just that.
+    pub(super) fn reads_until_empty(&self) -> bool {
+        self.total_off
     }
 
     /// Moves a counter on: `base` is the number of the first page, or 0 for an offset; `what` is its name.

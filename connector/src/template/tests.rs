@@ -9,7 +9,7 @@ use crate::plan::JsonTemplate;
 struct Record(Value);
 
 impl Scope for Record {
-    fn lookup(&self, source: &Source) -> Result<Option<Value>, String> {
+    fn lookup(&self, source: &Source, _: bool) -> Result<Option<Value>, String> {
         match source {
             Source::Parent { field, .. } => self.0.get(field).cloned().map(Some).ok_or_else(|| format!("no {field}")),
             Source::Incremental { attribute } => Ok(self.0.get(attribute).cloned()),

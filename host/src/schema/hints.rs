@@ -159,21 +159,15 @@ impl StreamPlan {
         if problems.is_empty() { Ok(plan) } else { Err(problems) }
     }
 
-    /// A merge without a key can't find what it replaces; dlt appends in silence, here it is an error.
+    /// A merge without a key can't find what it replaces; dlt appends in silence, here it is an error. What upsert and
+    /// insert-only need, the destination says when it merges.
     fn check_keys(&self, problems: &mut Vec<String>) {
         if !self.loaded || self.write_disposition != WriteDisposition::Merge {
             return;
         }
         let has = |is_key: fn(&ColumnHint) -> bool| self.hints(&self.table).is_some_and(|all| all.values().any(is_key));
-        match self.merge_strategy {
-            MergeStrategy::DeleteInsert if !has(|hint| hint.primary_key || hint.merge_key) => {
-                problems.push("the write disposition `merge` needs a primary_key or a merge_key".to_owned());
-            }
-            MergeStrategy::Upsert | MergeStrategy::InsertOnly if !has(|hint| hint.primary_key) => {
-                let strategy = self.merge_strategy.name();
-                problems.push(format!("the merge strategy `{strategy}` needs a primary_key"));
-            }
-            _ => {}
+        if self.merge_strategy == MergeStrategy::DeleteInsert && !has(|hint| hint.primary_key || hint.merge_key) {
+            problems.push("the write disposition `merge` needs a primary_key or a merge_key".to_owned());
         }
     }
 
@@ -356,9 +350,9 @@ mod tests {
             (json!({}), vec![], false),
             (json!({}), vec!["id"], true),
             (json!({"columns": {"id": {"merge_key": true}}}), vec![], true),
-            (strategy("upsert"), vec![], false),
+            (strategy("upsert"), vec![], true),
             (strategy("upsert"), vec!["id"], true),
-            (strategy("insert-only"), vec![], false),
+            (strategy("insert-only"), vec![], true),
             (strategy("scd2"), vec![], true),
             (strategy("cdc"), vec!["id"], false),
         ] {

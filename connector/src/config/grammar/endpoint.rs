@@ -20,7 +20,7 @@ const ENDPOINT_OBJECT: Object = Object {
         key("auth", auth::AUTH, "Replaces the client's."),
         key("paginator", paginator::PAGINATOR, "Replaces the client's, except `auto`; null resets to the client's."),
         key("data_selector", Shape::Text, "JSONPath to the records. Default: found out from the first response."),
-        key("response_actions", Shape::List(&Shape::Object(&RESPONSE_ACTION)), "What to do with certain responses."),
+        key("response_actions", Shape::List(&RESPONSE_ACTION_OR_HOOK), "What to do with certain responses."),
         key("incremental", Shape::Object(&INCREMENTAL), "How new records are told from known ones."),
         key("format", FORMAT, "What the body is. Default: `json`. Not in dlt."),
     ]],
@@ -29,7 +29,10 @@ const ENDPOINT_OBJECT: Object = Object {
 
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "QUERY", "SEARCH", "REPORT"];
 
-const PARAM: Shape = Shape::Either(&[Shape::Scalar, Shape::List(&Shape::Scalar), Shape::Tagged(&BOUND_PARAM)]);
+const PARAM: Shape = Shape::Either(&[Shape::Scalar, Shape::List(&SCALAR_OR_NULL), Shape::Tagged(&BOUND_PARAM)]);
+
+/// A null among the values is left out.
+const SCALAR_OR_NULL: Shape = Shape::Nullable(&Shape::Scalar);
 
 const BOUND_PARAM: Tagged = Tagged {
     name: "bound_param",
@@ -64,6 +67,12 @@ pub(crate) const INCREMENTAL_PARAM: &str = "incremental";
 
 const DATA: Shape = Shape::Either(&[Shape::Text, Shape::Map(&Shape::Any), Shape::List(&Shape::List(&Shape::Any))]);
 
+/// dlt takes functions, too.
+const RESPONSE_ACTION_OR_HOOK: Shape = Shape::Either(&[
+    Shape::Object(&RESPONSE_ACTION),
+    Shape::Python("say which responses and what to do with them, such as `{status_code: 404, action: ignore}`"),
+]);
+
 const RESPONSE_ACTION: Object = Object {
     name: "response_action",
     description: "What to do with a response that fits; both conditions given, both must fit.",
@@ -72,12 +81,14 @@ const RESPONSE_ACTION: Object = Object {
         key("content", Shape::Text, "A part of the body's text."),
         required(
             "action",
-            Shape::Choice(&["ignore", "retry", "raise"]),
+            Shape::Word(ACTIONS),
             "`ignore` ends this pagination without records; `retry` and `raise` are not in dlt.",
         ),
     ]],
     free_prefix: None,
 };
+
+pub(crate) const ACTIONS: &[&str] = &["ignore", "retry", "raise"];
 
 const INCREMENTAL: Object = Object {
     name: "incremental",

@@ -7,7 +7,7 @@ mod endpoint;
 mod paginator;
 mod resource;
 
-pub(super) use endpoint::INCREMENTAL_PARAM;
+pub(super) use endpoint::{ACTIONS, INCREMENTAL_PARAM};
 pub(super) use resource::STRATEGY_OPTIONS;
 
 use super::shape::{Key, Object, Shape, key, required};

@@ -151,7 +151,7 @@ fn endpoints_are_checked() {
         (json!({"paginator": "json_response"}), "deprecated", "/paginator"),
         (
             json!({"response_actions": [{"status_code": 404, "action": "skip"}]}),
-            "unknown-value",
+            "unknown-action",
             "/response_actions/0/action",
         ),
         (
@@ -159,6 +159,7 @@ fn endpoints_are_checked() {
             "bad-status",
             "/response_actions/0/status_code",
         ),
+        (json!({"response_actions": ["my_hook"]}), "not-supported", "/response_actions/0"),
         (json!({"response_actions": [{"status_code": 404}]}), "missing-key", "/response_actions/0"),
         (json!({"response_actions": [{"action": "ignore"}]}), "no-condition", "/response_actions/0"),
         (json!({"auth": {"type": "oauth2_client_credentials"}}), "missing-key", "/auth"),
@@ -195,6 +196,11 @@ fn endpoints_are_checked() {
             "bad-window",
             "/incremental/window",
         ),
+        (
+            json!({"incremental": {"cursor_path": "a", "initial_value": 3, "end_value": 2, "window": 1, "last_value_func": "min"}}),
+            "bad-window",
+            "/incremental/window",
+        ),
         (json!({"incremental": {"cursor_path": "a", "transform": "."}}), "deprecated", "/incremental/transform/~key"),
         (
             json!({"incremental": {"cursor_path": "a", "allow_external_schedulers": true}}),
@@ -203,6 +209,11 @@ fn endpoints_are_checked() {
         ),
         (
             json!({"incremental": {"cursor_path": "a"}, "params": {"p": {"type": "incremental", "cursor_path": "b"}}}),
+            "no-effect",
+            "/incremental",
+        ),
+        (
+            json!({"params": {"o": {"type": "incremental", "cursor_path": "a"}, "p": {"type": "incremental", "cursor_path": "b"}}}),
             "two-incrementals",
             "/params/p",
         ),

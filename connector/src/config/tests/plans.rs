@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{only_stream, planned, with_endpoint, with_resources};
+use crate::address;
 use crate::plan::{
     Action, ApiKeyLocation, Authentication, Body, JsonTemplate, OAuth2Grant, OnMissing, Paginator, ResponseFormat,
     RowOrder, Selector, Step, Stream, Target, TotalPath, WriteDisposition,
@@ -13,7 +14,7 @@ use crate::template::{Scope, Source, Template};
 struct Names;
 
 impl Scope for Names {
-    fn lookup(&self, source: &Source) -> Result<Option<Value>, String> {
+    fn lookup(&self, source: &Source, _: bool) -> Result<Option<Value>, String> {
         Ok(Some(match source {
             Source::Parent { stream, field } => format!("<{stream}.{field}>").into(),
             Source::Incremental { attribute } => format!("<{attribute}>").into(),
@@ -45,6 +46,8 @@ fn urls_are_joined_as_dlt_joins_them() {
         ("https://a.b", "HTTP://c.d", json!({}), "HTTP://c.d"),
         ("https://a.b", "my://x", json!({}), "https://a.b/my://x"),
         ("https://a.b", "{org}/{repo}", json!({"org": "o", "repo": 5}), "https://a.b/o/5"),
+        ("https://a.b", "x/{id}", json!({"id": "a/b?c#d"}), "https://a.b/x/a/b%3Fc%23d"),
+        ("https://a.b", "{url}", json!({"url": "https://c.d/e?f"}), "https://c.d/e?f"),
         ("https://a.b", "{flag}", json!({"flag": true}), "https://a.b/True"),
         ("https://a.b", "{n:04d}", json!({"n": 7}), "https://a.b/0007"),
         ("https://a.b", "https://{sub}.c.d/{sub}", json!({"sub": "s"}), "https://s.c.d/s"),
@@ -55,12 +58,12 @@ fn urls_are_joined_as_dlt_joins_them() {
             json!({"id": {"type": "resolve", "resource": "p", "field": "a.b[0]"}}),
             "https://a.b/<p.a.b[0]>",
         ),
-        ("https://a.b", "{s}/x", json!({"s": "{not} a placeholder"}), "https://a.b/{not} a placeholder/x"),
+        ("https://a.b", "{s}/x", json!({"s": "{not} a placeholder"}), "https://a.b/%7Bnot%7D%20a%20placeholder/x"),
     ] {
         let endpoint = json!({"path": path, "params": params});
         let config = json!({"client": {"base_url": base}, "resources": ["p", {"name": "c", "endpoint": endpoint}]});
         let stream = planned(&config).streams.remove(1);
-        assert_eq!(text(&stream.request.url), expected, "{path}");
+        assert_eq!(address::join(&stream.request.base_url, &text(&stream.request.path)), expected, "{path}");
         assert!(stream.request.params.is_empty(), "path parameters leave the query: {path}");
     }
 }
