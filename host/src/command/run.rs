@@ -20,7 +20,7 @@ use crate::schema::{StreamSpec, WriteDisposition};
 pub struct Run {
     #[command(flatten)]
     connection: ConnectionArguments,
-    /// Where to load: duckdb:PATH, sqlite:PATH, postgres://…, parquet:DIR, jsonl:DIR, csv:DIR or - [default: duckdb:PIPELINE.duckdb]
+    /// Where to load: duckdb:PATH, sqlite:PATH, postgres://…, parquet:DIR, jsonl:DIR, csv:DIR (a folder or s3://BUCKET/FOLDER), - or arrow:- [default: duckdb:PIPELINE.duckdb]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
     /// The schema or folder in the destination [default: the pipeline's name]
@@ -55,10 +55,9 @@ impl Run {
         }
         let dataset = self.dataset.clone().unwrap_or_else(|| name.clone());
         let to = self.to.clone().unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
-        if to == "-" && printer.json {
-            return Err(
-                Error::new(ErrorKind::Usage, "--json and --to - both want stdout").with_help("leave one of them out")
-            );
+        if destination::is_stdout(&to) && printer.json {
+            return Err(Error::new(ErrorKind::Usage, format!("--json and --to {to} both want stdout"))
+                .with_help("leave one of them out"));
         }
         let streams = selected(&connection.streams, &self.select)?;
         let _lock = RunLock::acquire(&name, &destination::identity(&to, &dataset))?;
