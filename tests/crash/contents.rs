@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use crate::destination::s3_server::{BUCKET, download};
+
 /// Where a pipeline loads to.
 #[derive(Clone)]
 pub(super) enum Place {
@@ -14,6 +16,8 @@ pub(super) enum Place {
     /// The URL.
     Postgres(String),
     Parquet(PathBuf),
+    /// A folder of the tests' bucket, and the variables with which it is reached.
+    Bucket(String, Vec<(String, String)>),
 }
 
 /// Column → cell as text.
@@ -30,6 +34,15 @@ impl Place {
             Self::Sqlite(path) => format!("sqlite:{}", path.display()),
             Self::Postgres(url) => url.clone(),
             Self::Parquet(path) => format!("parquet:{}", path.display()),
+            Self::Bucket(folder, _) => format!("parquet:s3://{BUCKET}/{folder}"),
+        }
+    }
+
+    /// What must be set to reach it.
+    pub(super) fn environment(&self) -> &[(String, String)] {
+        match self {
+            Self::Bucket(_, environment) => environment,
+            _ => &[],
         }
     }
 
@@ -40,6 +53,7 @@ impl Place {
             Self::Sqlite(path) => sqlite(path),
             Self::Postgres(url) => postgres(url, dataset),
             Self::Parquet(path) => parquet(&path.join(dataset)),
+            Self::Bucket(folder, environment) => parquet(download(environment, &format!("{folder}/{dataset}")).path()),
         };
         let mut index = Index::new();
         for (name, rows) in &tables {

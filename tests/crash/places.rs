@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::contents::Place;
 use super::{number, share};
 use crate::destination::postgres_server::PostgresServer;
+use crate::destination::s3_server::S3Server;
 use crate::support::host_command::{HostCommand, Project, connector};
 use crate::support::mock_api::MockApi;
 
@@ -36,6 +37,13 @@ fn sqlite_dies_anywhere() {
 #[test]
 fn parquet_dies_anywhere() {
     dies_anywhere(&APPENDING, |folder| Place::Parquet(folder.join("files")));
+}
+
+#[test]
+fn bucket_dies_anywhere() {
+    let Some(server) = S3Server::start() else { return };
+    let mut folders = 0..;
+    dies_anywhere(&APPENDING, |_| Place::Bucket(format!("place{}", folders.next().unwrap()), server.environment()));
 }
 
 #[test]
@@ -81,13 +89,17 @@ pub(super) fn config(version: u32, disposition: &str) -> String {
 
 pub(super) fn run<'a>(project: &'a Project, place: &Place) -> HostCommand<'a> {
     let arguments = ["--config", "pipeline.yaml", "--to", &place.url(), "--dataset", "d", "--pipeline", "test"];
-    project.host(["run"]).argument(connector()).arguments(arguments)
+    with_environment(project.host(["run"]).argument(connector()).arguments(arguments), place)
+}
+
+fn with_environment<'a>(command: HostCommand<'a>, place: &Place) -> HostCommand<'a> {
+    place.environment().iter().fold(command, |command, (name, value)| command.environment(name, value))
 }
 
 /// What is remembered, and whether that is of a run that has an end; none before the first commit.
 fn state(project: &Project, place: &Place) -> Option<(Value, bool)> {
     let arguments = ["--json", "--to", &place.url(), "--dataset", "d", "--pipeline", "test"];
-    let output = project.host(["state", "show"]).arguments(arguments).output();
+    let output = with_environment(project.host(["state", "show"]).arguments(arguments), place).output();
     let shown: Value = serde_json::from_str(&output.stdout).ok()?;
     Some((shown.get("state")?.clone(), !shown["unfinished"].as_bool()?))
 }

@@ -5,11 +5,15 @@
 use airlock_host::destination;
 use airlock_host::error::ErrorKind;
 
+mod commands;
 mod continue_dlt;
 mod packages;
 pub(crate) mod postgres_server;
+pub(crate) mod s3_server;
 mod stores;
 mod suite;
+
+use self::suite::Store as _;
 
 #[test]
 fn duckdb() {
@@ -36,6 +40,56 @@ fn files() {
     }
 }
 
+/// The suite below, in a process of its own: only there can the variables be set that credentials come from.
+#[test]
+fn object_store() {
+    let Some(server) = s3_server::S3Server::start() else { return };
+    let mut suite = postgres_server::start(std::env::current_exe().unwrap());
+    suite.args(["destination::object_store_suite", "--exact", "--ignored"]).envs(server.environment());
+    let output = suite.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+#[ignore = "a part of `object_store`"]
+fn object_store_suite() {
+    for format in ["jsonl", "csv", "parquet"] {
+        let mut stores = 0..;
+        suite::run(|| stores::ObjectStore::new(format, stores.next().unwrap()));
+    }
+    // No bucket, no server, a secret where it would be shown.
+    let cases = [
+        ("parquet:s3://nowhere/x", ErrorKind::Destination),
+        ("parquet:gs://nowhere", ErrorKind::Destination),
+        ("parquet:ftp://host/x", ErrorKind::Usage),
+        ("parquet:s3://key:hunter2@lake/x", ErrorKind::Usage),
+        ("parquet:s3://lake/x?secret=hunter2", ErrorKind::Usage),
+    ];
+    for (url, kind) in cases {
+        let Err(error) = destination::open(url, "d", "p") else { panic!("{url} opened") };
+        assert!(error.kind() == kind || error.kind() == ErrorKind::Unavailable, "{url}: {:?} {error}", error.kind());
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+/// A run waits for one that is about to end, as the server learns late of an end; and no longer than that.
+#[test]
+fn postgres_is_claimed_by_one_run_at_a_time() {
+    let Some(server) = postgres_server::PostgresServer::start() else { return };
+    let store = stores::PostgresStore::new(&server, 0);
+    let package = |number| packages::Package::new(number).0;
+    let mut first = store.open();
+    first.load(&package(1)).unwrap();
+    let refused = store.open().load(&package(2)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Busy, "{refused}");
+    let ending = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        drop(first);
+    });
+    store.open().load(&package(2)).unwrap();
+    ending.join().unwrap();
+}
+
 /// What stands in the way of opening a destination is said by its kind.
 #[test]
 fn a_destination_that_cannot_be_opened() {
@@ -46,9 +100,9 @@ fn a_destination_that_cannot_be_opened() {
     let cases = [
         (format!("duckdb:{file}"), ErrorKind::Destination, "is not a DuckDB file"),
         (format!("sqlite:{file}"), ErrorKind::Destination, "not an SQLite file"),
-        (format!("duckdb:{file}/below/pm.duckdb"), ErrorKind::Destination, "can't make the folder"),
+        (format!("duckdb:{file}/below/pm.duckdb"), ErrorKind::Usage, "there is no folder"),
         (format!("parquet:{file}"), ErrorKind::Destination, "the folder can't be used"),
-        ("postgres://127.0.0.1:1/pm".to_owned(), ErrorKind::Unavailable, "PostgreSQL can't be reached"),
+        ("postgres://127.0.0.1:1/pm".to_owned(), ErrorKind::Unavailable, "PostgreSQL at 127.0.0.1:1 can't be reached"),
         ("postgres://host:port:name".to_owned(), ErrorKind::Usage, "not a PostgreSQL URL"),
     ];
     for (url, kind, message) in cases {

@@ -2,13 +2,14 @@
 //!
 //! Must never share anything between two cases.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use airlock_host::destination::{self, Destination};
 use tempfile::TempDir;
 
 use super::packages::PIPELINE;
 use super::postgres_server::PostgresServer;
+use super::s3_server::{BUCKET, download};
 use super::suite::Store;
 
 const DATASET: &str = "pm data";
@@ -34,7 +35,7 @@ impl DuckDbStore {
     }
 
     fn path(&self) -> PathBuf {
-        self.0.path().join("made on demand").join("pm.duckdb")
+        self.0.path().join("pm.duckdb")
     }
 }
 
@@ -168,36 +169,65 @@ impl Store for FilesStore {
     }
 
     fn rows(&self, table: &str, columns: &[&str]) -> Option<Vec<Vec<String>>> {
-        let folder = self.folder.path().join(DATASET).join(table);
-        let files = format!("{}/*.{}", folder.display(), self.format);
-        if std::fs::read_dir(&folder).ok()?.next().is_none() {
-            return Some(Vec::new());
-        }
-        let connection = duckdb::Connection::open_in_memory().unwrap();
-        let read = match self.format {
-            "parquet" => format!("read_parquet('{files}', union_by_name = true)"),
-            "csv" => {
-                format!("read_csv('{files}', union_by_name = true, all_varchar = true, allow_quoted_nulls = false)")
-            }
-            // Columns are named, for a table in which no row has a value there.
-            _ => {
-                let types = columns.iter().map(|column| format!("'{}': 'VARCHAR'", column.replace('\'', "''")));
-                format!("read_json('{files}', columns = {{{}}})", types.collect::<Vec<_>>().join(", "))
-            }
-        };
-        let text = |column: &&str| {
-            let name = quoted(column);
-            match (*column, self.format) {
-                ("timestamp", "parquet") => format!("CAST(epoch_us({name}) AS VARCHAR)"),
-                ("timestamp", _) => format!("CAST(epoch_us(CAST({name} AS TIMESTAMP)) AS VARCHAR)"),
-                ("binary", "parquet") => format!("lower(hex({name}))"),
-                _ => format!("CAST({name} AS VARCHAR)"),
-            }
-        };
-        let query = format!("SELECT {} FROM {read}", columns.iter().map(text).collect::<Vec<_>>().join(", "));
-        let mut statement = connection.prepare(&query).unwrap();
-        let rows = statement
-            .query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<_>, _>>());
-        Some(rows.unwrap().map(|row| texts(row.unwrap())).collect())
+        read_files(&self.folder.path().join(DATASET), self.format, table, columns)
     }
+}
+
+/// A folder of its own in a bucket, with what the environment says of the store.
+pub(crate) struct ObjectStore {
+    format: &'static str,
+    number: u32,
+}
+
+impl ObjectStore {
+    pub(crate) fn new(format: &'static str, number: u32) -> Self {
+        Self { format, number }
+    }
+}
+
+impl Store for ObjectStore {
+    fn open(&self) -> Box<dyn Destination> {
+        open(&format!("{}:s3://{BUCKET}/some folder/{}{}", self.format, self.format, self.number))
+    }
+
+    fn rows(&self, table: &str, columns: &[&str]) -> Option<Vec<Vec<String>>> {
+        let environment: Vec<_> = std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect();
+        let folder = format!("some folder/{}{}/{DATASET}", self.format, self.number);
+        read_files(download(&environment, &folder).path(), self.format, table, columns)
+    }
+}
+
+/// A table's rows, as users read them with DuckDB: all files of its folder.
+fn read_files(dataset: &Path, format: &str, table: &str, columns: &[&str]) -> Option<Vec<Vec<String>>> {
+    let folder = dataset.join(table);
+    let files = format!("{}/*.{format}", folder.display());
+    if !std::fs::read_dir(&folder).is_ok_and(|mut files| files.next().is_some()) {
+        return Some(Vec::new());
+    }
+    let connection = duckdb::Connection::open_in_memory().unwrap();
+    let read = match format {
+        "parquet" => format!("read_parquet('{files}', union_by_name = true)"),
+        "csv" => {
+            format!("read_csv('{files}', union_by_name = true, all_varchar = true, allow_quoted_nulls = false)")
+        }
+        // Columns are named, for a table in which no row has a value there.
+        _ => {
+            let types = columns.iter().map(|column| format!("'{}': 'VARCHAR'", column.replace('\'', "''")));
+            format!("read_json('{files}', columns = {{{}}})", types.collect::<Vec<_>>().join(", "))
+        }
+    };
+    let text = |column: &&str| {
+        let name = quoted(column);
+        match (*column, format) {
+            ("timestamp", "parquet") => format!("CAST(epoch_us({name}) AS VARCHAR)"),
+            ("timestamp", _) => format!("CAST(epoch_us(CAST({name} AS TIMESTAMP)) AS VARCHAR)"),
+            ("binary", "parquet") => format!("lower(hex({name}))"),
+            _ => format!("CAST({name} AS VARCHAR)"),
+        }
+    };
+    let query = format!("SELECT {} FROM {read}", columns.iter().map(text).collect::<Vec<_>>().join(", "));
+    let mut statement = connection.prepare(&query).unwrap();
+    let rows =
+        statement.query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect::<Result<Vec<_>, _>>());
+    Some(rows.unwrap().map(|row| texts(row.unwrap())).collect())
 }

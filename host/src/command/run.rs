@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::connection::ConnectionArguments;
 use crate::connection::RunOptions;
+use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::{Printer, Progress};
 use crate::pipeline::Runtimes;
@@ -16,7 +17,7 @@ use crate::pipeline::Runtimes;
 pub struct Run {
     #[command(flatten)]
     connection: ConnectionArguments,
-    /// Where to load: duckdb:PATH, sqlite:PATH, postgres://…, parquet:DIR, jsonl:DIR, csv:DIR or - [default: duckdb:PIPELINE.duckdb]
+    /// Where to load: duckdb:PATH, sqlite:PATH, postgres://…, parquet:DIR, jsonl:DIR, csv:DIR (a folder or s3://BUCKET/FOLDER), - or arrow:- [default: duckdb:PIPELINE.duckdb]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
     /// The schema or folder in the destination [default: the pipeline's name]
@@ -38,10 +39,9 @@ pub struct Run {
 
 impl Run {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
-        if printer.json && self.to.as_deref() == Some("-") {
-            return Err(
-                Error::new(ErrorKind::Usage, "--json and --to - both want stdout").with_help("leave one of them out")
-            );
+        if let Some(to) = self.to.as_deref().filter(|to| printer.json && destination::is_stdout(to)) {
+            return Err(Error::new(ErrorKind::Usage, format!("--json and --to {to} both want stdout"))
+                .with_help("leave one of them out"));
         }
         let runtimes = Runtimes::new()?;
         let pipeline = self.connection.open(&runtimes)?.pipeline(RunOptions {

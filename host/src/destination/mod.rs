@@ -5,6 +5,7 @@
 mod cells;
 mod duckdb;
 mod files;
+mod layout;
 mod pipeline_state;
 mod postgres;
 mod printable;
@@ -67,13 +68,14 @@ const DESTINATIONS: &[(&str, &str, Opener)] = &[
     ("postgres", "postgres://…", |url, dataset, _| Ok(Box::new(postgres::open(url, dataset)?))),
     ("postgresql", "postgresql://…", |url, dataset, _| Ok(Box::new(postgres::open(url, dataset)?))),
     ("sqlite", "sqlite:PATH", |rest, dataset, _| Ok(Box::new(sqlite::open(Path::new(rest), dataset)?))),
-    ("parquet", "parquet:DIR", |rest, dataset, _| {
-        Ok(Box::new(files::open(Path::new(rest), dataset, Format::Parquet)?))
-    }),
-    ("jsonl", "jsonl:DIR", |rest, dataset, _| Ok(Box::new(files::open(Path::new(rest), dataset, Format::Jsonl)?))),
-    ("csv", "csv:DIR", |rest, dataset, _| Ok(Box::new(files::open(Path::new(rest), dataset, Format::Csv)?))),
-    ("-", "-", |_, _, _| Ok(to_writer(Box::new(std::io::stdout())))),
+    ("parquet", "parquet:DIR", |rest, dataset, _| Ok(Box::new(files::open(rest, dataset, Format::Parquet)?))),
+    ("jsonl", "jsonl:DIR", |rest, dataset, _| Ok(Box::new(files::open(rest, dataset, Format::Jsonl)?))),
+    ("csv", "csv:DIR", |rest, dataset, _| Ok(Box::new(files::open(rest, dataset, Format::Csv)?))),
 ];
+
+/// What names standard output.
+const STDOUT: &[(&str, stdout::Format)] =
+    &[("-", stdout::Format::JsonLines), ("jsonl:-", stdout::Format::JsonLines), ("arrow:-", stdout::Format::Arrow)];
 
 /// Opens what `--to` names. The file or server must be reachable; the dataset may be missing and is made by the first
 /// `load`.
@@ -81,7 +83,10 @@ const DESTINATIONS: &[(&str, &str, Opener)] = &[
 /// Errors: `Usage` for a URL that is no destination's, `Unavailable` or `Busy` for one that can't be reached now,
 /// `Destination` for one that will never work (a file of another kind).
 pub fn open(url: &str, dataset: &str, pipeline: &str) -> Result<Box<dyn Destination>> {
-    let (scheme, rest) = if url == "-" { ("-", "-") } else { url.split_once(':').unwrap_or(("", url)) };
+    if let Some((_, format)) = STDOUT.iter().find(|(form, _)| *form == url) {
+        return Ok(Box::new(stdout::open(Box::new(std::io::stdout()), *format)));
+    }
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
     let Some((_, form, opener)) = DESTINATIONS.iter().find(|(known, ..)| *known == scheme) else {
         return Err(unknown(url, scheme));
     };
@@ -93,16 +98,35 @@ pub fn open(url: &str, dataset: &str, pipeline: &str) -> Result<Box<dyn Destinat
     opener(rest, dataset, pipeline)
 }
 
-/// Rows as JSON Lines to a writer: what `-` does with standard output.
+/// Rows as JSON Lines to a writer, as `-` writes them to standard output.
 pub fn to_writer(writer: Box<dyn Write + Send>) -> Box<dyn Destination> {
-    Box::new(stdout::open(writer))
+    Box::new(stdout::open(writer, stdout::Format::JsonLines))
+}
+
+/// Whether rows go to standard output.
+pub fn is_stdout(url: &str) -> bool {
+    STDOUT.iter().any(|(form, _)| *form == url)
+}
+
+/// What follows the scheme: a path of this machine, or `//HOST…`, or the URL of an object store.
+fn is_path(rest: &str) -> bool {
+    !rest.starts_with("//") && !rest.contains("://")
 }
 
 /// Whether a URL names a path at which there is nothing yet, so that opening it would make it.
 pub fn is_missing(url: &str) -> bool {
     match url.split_once(':') {
-        Some((_, path)) if !path.starts_with("//") => !Path::new(path).exists(),
+        Some((_, path)) if is_path(path) => !Path::new(path).exists(),
         _ => false,
+    }
+}
+
+/// A database's file lies in a folder that is there: a new one is more likely a slip of the pen.
+fn check_folder(file: &Path) -> Result<()> {
+    match file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        None => Ok(()),
+        Some(folder) => Err(Error::new(ErrorKind::Usage, format!("there is no folder {}", folder.display()))
+            .with_help("make it first, or name another place with --to")),
     }
 }
 
@@ -115,7 +139,7 @@ fn unknown_pipeline(pipeline: &str) -> Error {
 /// What tells a destination from another one: a path counts from the root, not from where the program was started.
 pub fn identity(url: &str, dataset: &str) -> String {
     let whole = match url.split_once(':') {
-        Some((scheme, path)) if !path.starts_with("//") => {
+        Some((scheme, path)) if is_path(path) => {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
             format!("{scheme}:{}", path.display())
         }
@@ -126,7 +150,8 @@ pub fn identity(url: &str, dataset: &str) -> String {
 
 /// Names the scheme and never the whole URL, which may hold a password.
 fn unknown(url: &str, scheme: &str) -> Error {
-    let forms: Vec<&str> = DESTINATIONS.iter().map(|(_, form, _)| *form).collect();
+    let known = DESTINATIONS.iter().map(|(_, form, _)| *form);
+    let forms: Vec<&str> = known.chain(STDOUT.iter().map(|(form, _)| *form)).collect();
     let message = match scheme {
         "" => format!("`{url}` names no kind of destination"),
         scheme => format!("unknown kind of destination `{scheme}`"),
@@ -138,6 +163,7 @@ fn unknown(url: &str, scheme: &str) -> Error {
         {
             Some(format!("did you mean `duckdb:{url}`?"))
         }
+        "arrow" => Some("did you mean `arrow:-`?".to_owned()),
         "pg" | "postgre" | "psql" => Some("did you mean `postgres://…`?".to_owned()),
         scheme => DESTINATIONS
             .iter()

@@ -1,29 +1,41 @@
-//! Rows as JSON Lines on the way to another program: `{"table": …, "row": {…}}`, for every table.
+//! Rows on the way to another program: as JSON Lines `{"table": …, "row": {…}}`, or as Arrow IPC streams, one after the
+//! other, each of one table, whose name is in the schema's metadata.
 //!
 //! Nothing is kept: every run is a full one. Must never write anything else to where rows go.
 
 use std::io::{self, Write};
 
+use std::sync::Arc;
+
 use arrow::error::ArrowError;
+use arrow::ipc::writer::StreamWriter;
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
 
+use super::layout;
 use super::printable::printable;
 use super::{Capabilities, Destination, Stored, root_table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::package::{LoadPackage, LoadReceipt};
-use crate::schema::WriteDisposition;
+use crate::package::{LoadPackage, LoadReceipt, TableBatch};
+use crate::schema::{TableSchema, WriteDisposition};
 use crate::state::State;
 
 const MAX_IDENTIFIER_LENGTH: usize = 65_536;
 
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Format {
+    JsonLines,
+    Arrow,
+}
+
 pub(super) struct Stdout {
     writer: Box<dyn Write + Send>,
+    format: Format,
 }
 
 /// Writes to where the caller says.
-pub(super) fn open(writer: Box<dyn Write + Send>) -> Stdout {
-    Stdout { writer }
+pub(super) fn open(writer: Box<dyn Write + Send>, format: Format) -> Stdout {
+    Stdout { writer, format }
 }
 
 impl Destination for Stdout {
@@ -49,10 +61,11 @@ impl Destination for Stdout {
             if root.is_some_and(|root| root.write_disposition == WriteDisposition::Skip) {
                 continue;
             }
-            for batch in &table.batches {
-                write(&mut self.writer, &table.table, batch)
-                    .map_err(|error| refused(error).with_context("table", table.table.clone()))?;
-            }
+            let written = match (self.format, schema) {
+                (Format::Arrow, Some(schema)) => write_stream(&mut self.writer, schema, table),
+                _ => table.batches.iter().try_for_each(|batch| write_lines(&mut self.writer, &table.table, batch)),
+            };
+            written.map_err(|error| refused(error).with_context("table", table.table.clone()))?;
             rows.push((table.table.clone(), table.rows() as u64));
         }
         self.writer.flush().map_err(|error| refused(error.into()))?;
@@ -64,7 +77,18 @@ impl Destination for Stdout {
     }
 }
 
-fn write(writer: &mut dyn Write, table: &str, batch: &RecordBatch) -> Result<(), ArrowError> {
+/// Every stream of a table has all its columns: those of later packages may have more.
+fn write_stream(writer: &mut dyn Write, table: &TableSchema, rows: &TableBatch) -> Result<(), ArrowError> {
+    let metadata = [("table".to_owned(), table.name.clone())].into();
+    let schema = Arc::new(layout::arrow_schema(table).as_ref().clone().with_metadata(metadata));
+    let mut stream = StreamWriter::try_new(writer, &schema)?;
+    for batch in &rows.batches {
+        stream.write(&layout::whole(batch, &schema)?)?;
+    }
+    stream.finish()
+}
+
+fn write_lines(writer: &mut dyn Write, table: &str, batch: &RecordBatch) -> Result<(), ArrowError> {
     let table = serde_json::Value::from(table).to_string();
     let mut lines = Vec::new();
     LineDelimitedWriter::new(&mut lines).write(&printable(batch)?)?;
@@ -126,7 +150,7 @@ mod tests {
             replaced: Vec::new(),
         };
         let written = Shared::default();
-        open(Box::new(written.clone())).load(&package).unwrap();
+        open(Box::new(written.clone()), Format::JsonLines).load(&package).unwrap();
         let expected = "{\"table\":\"t\",\"row\":{\"id\":1,\"name\":\"a\\n\\\"b\\\"\"}}\n{\"table\":\"t\",\"row\":{\"name\":\
                         \"c\"}}\n{\"table\":\"t__kids\",\"row\":{\"at\":\"1970-01-01T00:00:01.500Z\"}}\n";
         assert_eq!(String::from_utf8(written.0.lock().unwrap().clone()).unwrap(), expected);

@@ -9,23 +9,25 @@ use std::path::Path;
 use arrow::record_batch::RecordBatch;
 use duckdb::{Config, Connection};
 
+use super::check_folder;
 use super::sql::dialect::{Dialect, TableName, identifier, literal};
 use super::sql::{Database, SqlDestination};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What DuckDB may hold in memory before it spills to a folder beside the file.
-const MEMORY_LIMIT: &str = "256MB";
+const MEMORY_LIMIT: &str = "64MB";
 const THREADS: i64 = 2;
+/// How much of what DuckDB has freed its allocator may keep for later.
+const ALLOCATOR_KEEPS: &str = "16MB";
 /// What the file is attached as: no dataset is called so.
 const CATALOG: &str = "airlock file";
 
+/// What DuckDB says. Its error has a cause of its own, "Unknown error code", which says nothing.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Opens or makes the file. It stays locked for other processes until the destination is dropped.
 pub(super) fn open(path: &Path, dataset: &str) -> Result<SqlDestination<DuckDb>> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Error::new(ErrorKind::Destination, format!("can't make the folder {}", folder.display())).with_source(error)
-        })?;
-    }
+    check_folder(path)?;
     create(path).map_err(|error| unopened(path, error))?;
     let connection = connect(path).map_err(|error| unopened(path, error))?;
     Ok(SqlDestination::new(DuckDb { connection }, dataset))
@@ -36,7 +38,7 @@ pub(super) struct DuckDb {
 }
 
 /// Makes the file unless it is there, under another name first: one that is half made would be no DuckDB file for ever.
-fn create(path: &Path) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn create(path: &Path) -> std::result::Result<(), Cause> {
     if path.exists() {
         return Ok(());
     }
@@ -54,6 +56,7 @@ fn connect(path: &Path) -> duckdb::Result<Connection> {
         .max_memory(MEMORY_LIMIT)?
         .threads(THREADS)?
         .with("temp_directory", spill.to_string_lossy())?
+        .with("allocator_flush_threshold", ALLOCATOR_KEEPS)?
         // What a package needs is built in; nothing is fetched from the network behind the user's back.
         .with("autoinstall_known_extensions", "false")?;
     let connection = Connection::open_in_memory_with_flags(config)?;
@@ -64,30 +67,25 @@ fn connect(path: &Path) -> duckdb::Result<Connection> {
 }
 
 /// Tells a file in use from one that is no database.
-fn unopened(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let error = error.into();
-    let text = error.to_string();
+fn unopened(path: &Path, error: impl Into<Cause>) -> Error {
+    let text = error.into().to_string();
     let path = path.display();
-    if text.contains("Could not set lock") || text.contains("Conflicting lock") {
-        return Error::new(ErrorKind::Busy, format!("{path} is in use by another process"))
-            .with_help("close the other process, or wait for it")
-            .with_source(error);
-    }
-    if text.contains("not a valid DuckDB database") {
-        return Error::new(ErrorKind::Destination, format!("{path} is not a DuckDB file"))
-            .with_help("name another file, or move this one away")
-            .with_source(error);
-    }
-    Error::new(ErrorKind::Destination, format!("can't open the DuckDB file {path}")).with_source(error)
+    let (kind, message, help) = if text.contains("Could not set lock") || text.contains("Conflicting lock") {
+        (ErrorKind::Busy, format!("{path} is in use by another process"), "close the other process, or wait for it")
+    } else if text.contains("not a valid DuckDB database") {
+        (ErrorKind::Destination, format!("{path} is not a DuckDB file"), "name another file, or move this one away")
+    } else {
+        let message = format!("can't open the DuckDB file {path}");
+        return Error::new(ErrorKind::Destination, message).with_source(Cause::from(text));
+    };
+    Error::new(kind, message).with_help(help).with_source(Cause::from(text))
 }
 
 /// Tells a full disk from what is wrong with the rows.
 fn refused(error: duckdb::Error) -> Error {
     let text = error.to_string();
-    if text.contains("No space left on device") {
-        return Error::new(ErrorKind::Destination, "the disk is full").with_source(error);
-    }
-    Error::new(ErrorKind::Destination, "DuckDB refused").with_source(error)
+    let message = if text.contains("No space left on device") { "the disk is full" } else { "DuckDB refused" };
+    Error::new(ErrorKind::Destination, message).with_source(Cause::from(text))
 }
 
 impl Database for DuckDb {

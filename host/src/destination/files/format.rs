@@ -3,22 +3,18 @@
 //! All files of a table have the same columns, in the schema's order, so that readers can take them as one table. Must
 //! never decide where a file lies or whether it counts.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
-use std::path::Path;
+use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::new_null_array;
-use arrow::compute::cast;
-use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
+use crate::destination::layout;
 use crate::destination::printable::printable;
-use crate::schema::{Column, DataType, TableSchema};
+use crate::schema::TableSchema;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -44,70 +40,36 @@ impl Format {
         }
     }
 
-    /// Writes a whole file, so that it outlives a crash. JSON Lines leaves nulls out; CSV begins with the names.
-    pub(super) fn write(self, path: &Path, table: &TableSchema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
-        let schema = arrow_schema(table);
-        let mut file = BufWriter::new(File::create(path)?);
-        let batches = batches.iter().map(|batch| whole(batch, &schema));
+    /// Writes a file's whole content. JSON Lines leaves nulls out; CSV begins with the names.
+    pub(super) fn write(
+        self,
+        file: &mut (dyn Write + Send),
+        table: &TableSchema,
+        batches: &[RecordBatch],
+    ) -> Result<(), ArrowError> {
+        let schema = layout::arrow_schema(table);
+        let batches = batches.iter().map(|batch| layout::whole(batch, &schema));
         match self {
             Self::Jsonl => {
-                let mut writer = arrow::json::LineDelimitedWriter::new(&mut file);
+                let mut writer = arrow::json::LineDelimitedWriter::new(file);
                 for batch in batches {
                     writer.write(&printable(&batch?)?)?;
                 }
-                writer.finish()?;
+                writer.finish()
             }
             Self::Csv => {
-                let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(&mut file);
-                for batch in batches {
-                    writer.write(&printable(&batch?)?)?;
-                }
+                let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
+                batches.map(|batch| writer.write(&printable(&batch?)?)).collect()
             }
             Self::Parquet => {
                 let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-                let mut writer = ArrowWriter::try_new(&mut file, Arc::clone(&schema), Some(properties))?;
+                let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
                 for batch in batches {
                     writer.write(&batch?)?;
                 }
                 writer.close()?;
+                Ok(())
             }
         }
-        file.flush()?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        Ok(())
     }
-}
-
-/// All columns of a table. Any may be null: an older file lacks what came later.
-fn arrow_schema(table: &TableSchema) -> SchemaRef {
-    let field = |column: &Column| Field::new(&column.name, arrow_type(column), true);
-    Arc::new(Schema::new(table.columns.values().map(field).collect::<Vec<_>>()))
-}
-
-fn arrow_type(column: &Column) -> ArrowType {
-    match column.data_type {
-        DataType::Text | DataType::Json => ArrowType::Utf8,
-        DataType::Double => ArrowType::Float64,
-        DataType::Bool => ArrowType::Boolean,
-        DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::Bigint => ArrowType::Int64,
-        DataType::Binary => ArrowType::Binary,
-        DataType::Wei | DataType::Decimal => {
-            let (precision, scale) = column.decimal_shape();
-            ArrowType::Decimal128(precision, scale)
-        }
-        DataType::Date => ArrowType::Date32,
-        DataType::Time => ArrowType::Time64(TimeUnit::Microsecond),
-    }
-}
-
-/// A batch with all columns of the schema, in its order and types.
-fn whole(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-        Some(column) => cast(column, field.data_type()),
-        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }

@@ -4,17 +4,20 @@
 //! replaced. `_dlt_loads` has one file per committed package, which names its files. Must never merge: files are never
 //! changed.
 
+mod bucket;
 mod commit_log;
+mod folder;
 mod format;
+mod storage;
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 
+use arrow::error::ArrowError;
 use jiff::Timestamp;
 
 use self::commit_log::{Commit, CommitLog, LOADS, Move};
 pub(super) use self::format::Format;
+use self::storage::Storage;
 use super::pipeline_state;
 use super::{Capabilities, Destination, Stored, root_table, unknown_pipeline};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,19 +34,16 @@ const STAGING: &str = "_dlt_staging";
 const MAX_IDENTIFIER_LENGTH: usize = 200;
 
 pub(super) struct Files {
-    root: PathBuf,
+    storage: Box<dyn Storage>,
     format: Format,
 }
 
-/// Makes the folder.
-pub(super) fn open(folder: &Path, dataset: &str, format: Format) -> Result<Files> {
+/// Makes the folder, which is one of this machine or, as a URL, one of an object store.
+pub(super) fn open(place: &str, dataset: &str, format: Format) -> Result<Files> {
     if !is_name(dataset) {
         return Err(Error::new(ErrorKind::Usage, format!("`{dataset}` can't be the name of a folder")));
     }
-    let root = folder.join(dataset);
-    fs::create_dir_all(root.join(LOADS))
-        .map_err(|error| refused(error).with_context("folder", root.display().to_string()))?;
-    Ok(Files { root, format })
+    Ok(Files { storage: storage::open(place, dataset)?, format })
 }
 
 impl Destination for Files {
@@ -60,12 +60,12 @@ impl Destination for Files {
         let log = self.log(pipeline)?;
         log.recover().map_err(refused)?;
         let Some(commit) = log.newest().map_err(refused)? else { return Ok(Stored::default()) };
-        let state = fs::read_to_string(self.root.join(&commit.state)).map_err(refused)?;
-        let schema = fs::read(self.root.join(&commit.schema)).map_err(refused)?;
+        let state = self.storage.read(&commit.state).map_err(refused)?;
+        let schema = self.storage.read(&commit.schema).map_err(refused)?;
         let schema = serde_json::from_slice(&schema)
             .map_err(|error| Error::new(ErrorKind::Destination, "the stored schema is broken").with_source(error))?;
         Ok(Stored {
-            state: pipeline_state::decode(&state)?.state.unwrap_or_default(),
+            state: pipeline_state::decode(&String::from_utf8_lossy(&state))?.state.unwrap_or_default(),
             schema: Schema::from_stored(&schema)?,
         })
     }
@@ -79,7 +79,7 @@ impl Destination for Files {
         log.recover().map_err(refused)?;
         let commit = log.newest().map_err(refused)?.ok_or_else(|| unknown_pipeline(pipeline))?;
         let text = pipeline_state::encode(pipeline, 1, state)?;
-        commit_log::write_durably(&self.root.join(&commit.state), text.as_bytes()).map_err(refused)
+        self.storage.put(&commit.state, text.as_bytes()).map_err(refused)
     }
 }
 
@@ -87,12 +87,17 @@ impl Files {
     fn write(&self, package: &LoadPackage) -> Result<LoadReceipt> {
         let log = self.log(&package.pipeline)?;
         log.recover().map_err(refused)?;
-        if log.has(&package.load_id) {
+        if log.has(&package.load_id).map_err(refused)? {
             return Ok(LoadReceipt { rows: Vec::new(), already_loaded: true });
         }
         let previous = log.newest().map_err(refused)?;
-        let mut plan =
-            Plan { root: &self.root, format: self.format, package, commit: Commit::default(), tables: Vec::new() };
+        let mut plan = Plan {
+            storage: &*self.storage,
+            format: self.format,
+            package,
+            commit: Commit::default(),
+            tables: Vec::new(),
+        };
         plan.tables()?;
         let schema = package.schema.to_stored(None);
         plan.system(previous.as_ref(), &schema.version_hash);
@@ -102,11 +107,10 @@ impl Files {
         let mut rows = Vec::new();
         for (index, table, file) in tables {
             let Some(batch) = package.tables.get(index) else { continue };
-            let path = self.root.join(file);
-            commit_log::make_parent(&path).map_err(refused)?;
-            self.format.write(&path, table, &batch.batches).map_err(|error| {
+            let written = self.storage.write(&file, &mut |writer| self.format.write(writer, table, &batch.batches));
+            written.map_err(|error| {
                 let error = match error {
-                    arrow::error::ArrowError::IoError(_, cause) => refused(cause),
+                    ArrowError::IoError(_, cause) => refused(cause),
                     other => Error::new(ErrorKind::Destination, "the rows can't be written").with_source(other),
                 };
                 error.with_context("table", table.name.clone())
@@ -115,10 +119,9 @@ impl Files {
             failpoint::hit("destination.between_tables");
         }
         let state = pipeline_state::encode(&package.pipeline, 1, &package.state)?;
-        commit_log::write_durably(&self.root.join(&commit.state), state.as_bytes()).map_err(refused)?;
+        self.storage.put(&commit.state, state.as_bytes()).map_err(refused)?;
         if commit.written.contains(&commit.schema) {
-            let document = schema.content.to_string();
-            commit_log::write_durably(&self.root.join(&commit.schema), document.as_bytes()).map_err(refused)?;
+            self.storage.put(&commit.schema, schema.content.to_string().as_bytes()).map_err(refused)?;
         }
         failpoint::hit("destination.before_commit");
         log.commit(&commit).map_err(refused)?;
@@ -129,7 +132,7 @@ impl Files {
 
     fn log<'a>(&'a self, pipeline: &'a str) -> Result<CommitLog<'a>> {
         if is_name(pipeline) {
-            return Ok(CommitLog { root: &self.root, pipeline });
+            return Ok(CommitLog { storage: &*self.storage, pipeline });
         }
         Err(Error::new(ErrorKind::Usage, format!("a pipeline named `{pipeline}` can't be stored in files")))
     }
@@ -137,7 +140,7 @@ impl Files {
 
 /// What a package is going to do to the folder.
 struct Plan<'a> {
-    root: &'a Path,
+    storage: &'a dyn Storage,
     format: Format,
     package: &'a LoadPackage,
     commit: Commit,
@@ -232,8 +235,8 @@ impl<'a> Plan<'a> {
     /// The data files in a folder of the dataset.
     fn files(&self, folder: &str) -> Result<Vec<String>> {
         let end = format!(".{}", self.format.extension());
-        let names = commit_log::names(&self.root.join(folder)).map_err(refused)?;
-        Ok(names.into_iter().filter(|name| name.ends_with(&end)).map(|name| format!("{folder}/{name}")).collect())
+        let files = self.storage.files(folder).map_err(refused)?;
+        Ok(files.into_iter().filter(|path| path.ends_with(&end)).collect())
     }
 }
 
@@ -252,12 +255,15 @@ fn is_name(name: &str) -> bool {
         && !name.contains(['/', '\\', '\0'])
 }
 
-/// Tells a full disk from the rest.
+/// Tells apart what the user can do something about.
 fn refused(error: io::Error) -> Error {
-    let message = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full",
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "the folder can't be written to",
-        _ => "the folder can't be used",
+    let (kind, message) = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (ErrorKind::Destination, "the disk is full"),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            (ErrorKind::Destination, "the folder can't be written to")
+        }
+        io::ErrorKind::HostUnreachable => (ErrorKind::Unavailable, "the object store can't be used"),
+        _ => (ErrorKind::Destination, "the folder can't be used"),
     };
-    Error::new(ErrorKind::Destination, message).with_source(error)
+    Error::new(kind, message).with_source(error)
 }

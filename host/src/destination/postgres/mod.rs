@@ -2,21 +2,22 @@
 //!
 //! Must never show the URL it was given, which holds a password.
 
+mod encryption;
 mod types;
 
 use std::error::Error as _;
 use std::str::FromStr as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use postgres::binary_copy::BinaryCopyInWriter;
+use postgres::config::Host;
 use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Config, SimpleQueryMessage};
 use sha2::{Digest as _, Sha256};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::encryption::Roots;
 use super::cells::{self, Cell};
 use super::sql::dialect::{Dialect, TableName, identifiers};
 use super::sql::{Database, SqlDestination};
@@ -25,11 +26,15 @@ use crate::error::{Error, ErrorKind, Result};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a package waits for others that use its tables.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '60s'";
+/// How long a run waits for one that has just ended: the server learns of that a little later.
+const CLAIM_TIMEOUT: &str = "SET lock_timeout = '10s'";
+/// Where the server can, it stops working for a process that was killed.
+const CHECK_CONNECTION: &str =
+    "SELECT set_config(name, '1s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'";
 
 /// Connects. Every mode of `sslmode` but `disable` checks the server's certificate.
 pub(super) fn open(url: &str, dataset: &str) -> Result<SqlDestination<Postgres>> {
-    // libpq's names for modes that check the certificate, which is what `require` does here.
-    let url = url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let (url, roots) = encryption::of_url(url);
     let mut config = Config::from_str(&url).map_err(|error| {
         Error::new(ErrorKind::Usage, "this is not a PostgreSQL URL")
             .with_source(error)
@@ -41,46 +46,59 @@ pub(super) fn open(url: &str, dataset: &str) -> Result<SqlDestination<Postgres>>
     if config.get_application_name().is_none() {
         config.application_name("airlock");
     }
-    let client = connect(&config)?;
-    Ok(SqlDestination::new(Postgres { config, client }, dataset))
+    let client = connect(&config, &roots)?;
+    Ok(SqlDestination::new(Postgres { config, roots, client }, dataset))
 }
 
 pub(super) struct Postgres {
     config: Config,
+    roots: Roots,
     client: Client,
 }
 
-fn connect(config: &Config) -> Result<Client> {
-    let mut client = config.connect(encryption()?).map_err(unreachable)?;
-    client.batch_execute(LOCK_TIMEOUT).map_err(refused)?;
+fn connect(config: &Config, roots: &Roots) -> Result<Client> {
+    let mut client = config.connect(encryption::connector(roots)?).map_err(|error| unreachable(error, config))?;
+    client.batch_execute(LOCK_TIMEOUT).and_then(|()| client.batch_execute(CHECK_CONNECTION)).map_err(refused)?;
     Ok(client)
 }
 
-fn encryption() -> Result<MakeRustlsConnect> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::new(ErrorKind::Internal, "TLS can't be set up").with_source(error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+/// `db.example.com:5432`, of every server that the URL names.
+fn place(config: &Config) -> String {
+    let ports = config.get_ports();
+    let place = |(index, host): (usize, &Host)| {
+        let port = ports.get(index).or_else(|| ports.first()).unwrap_or(&5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            Host::Unix(folder) => format!("{}, port {port}", folder.display()),
+        }
+    };
+    config.get_hosts().iter().enumerate().map(place).collect::<Vec<_>>().join(" or ")
 }
 
 /// Why there is no connection.
-fn unreachable(error: postgres::Error) -> Error {
+fn unreachable(error: postgres::Error, config: &Config) -> Error {
+    let place = place(config);
     if let Some(code) = error.code() {
-        let kind = match *code {
-            SqlState::TOO_MANY_CONNECTIONS | SqlState::CANNOT_CONNECT_NOW => ErrorKind::Unavailable,
-            _ => ErrorKind::Destination,
+        let (kind, help) = match *code {
+            SqlState::TOO_MANY_CONNECTIONS | SqlState::CANNOT_CONNECT_NOW => {
+                (ErrorKind::Unavailable, "try again later")
+            }
+            SqlState::INVALID_CATALOG_NAME => (ErrorKind::Destination, "make the database first: CREATE DATABASE"),
+            _ => (ErrorKind::Destination, "are user, password and database in --to right?"),
         };
-        return Error::new(kind, "PostgreSQL refused the connection").with_source(error);
+        return Error::new(kind, format!("PostgreSQL at {place} refused the connection"))
+            .with_source(error)
+            .with_help(help);
     }
     let certificate = error.source().is_some_and(|cause| cause.to_string().contains("certificate"));
-    let failed = Error::new(ErrorKind::Unavailable, "PostgreSQL can't be reached").with_source(error);
+    let failed =
+        Error::new(ErrorKind::Unavailable, format!("PostgreSQL at {place} can't be reached")).with_source(error);
     if certificate {
-        return failed.with_help("without encryption, on a network that you trust: add ?sslmode=disable to the URL");
+        return failed
+            .with_help("for a certificate of your own: add ?sslrootcert=FILE to the URL, with its issuer's certificate")
+            .with_help("without encryption, on a network that you trust: add ?sslmode=disable");
     }
-    failed
+    failed.with_help("are host and port in --to right, and does a server listen there?")
 }
 
 /// Why a statement failed.
@@ -111,7 +129,7 @@ impl Database for Postgres {
     fn reconnect(&mut self) -> Result<bool> {
         let broken = self.client.is_closed();
         if broken {
-            self.client = connect(&self.config)?;
+            self.client = connect(&self.config, &self.roots)?;
         }
         Ok(broken)
     }
@@ -163,10 +181,16 @@ impl Database for Postgres {
     fn claim(&mut self, dataset: &str, pipeline: &str) -> Result<()> {
         let digest = Sha256::digest(format!("airlock/{dataset}/{pipeline}").as_bytes());
         let key = digest.iter().take(8).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte));
-        let claimed = self.query(&format!("SELECT pg_try_advisory_lock({key})"))?;
-        if claimed.first().and_then(|row| row.first()).and_then(Option::as_deref) == Some("t") {
-            return Ok(());
+        self.execute(CLAIM_TIMEOUT)?;
+        let claimed = self.query(&format!("SELECT pg_advisory_lock({key})"));
+        self.execute(LOCK_TIMEOUT)?;
+        match claimed {
+            Err(error) if error.kind() == ErrorKind::Busy => {
+                let message = format!("another run of the pipeline `{pipeline}` writes to this dataset");
+                Err(Error::new(ErrorKind::Busy, message)
+                    .with_help("wait for it, or give this one another --pipeline name"))
+            }
+            claimed => claimed.map(drop),
         }
-        Err(Error::new(ErrorKind::Busy, format!("another run of the pipeline `{pipeline}` writes to this dataset")))
     }
 }

@@ -14,13 +14,16 @@ pub(crate) struct Family<'a> {
     pub(crate) tables: Vec<&'a TableSchema>,
 }
 
-/// How staged rows are merged, in three steps: the children need a look only if the first one deleted something.
-#[derive(Debug, PartialEq, Eq)]
+/// How staged rows are merged, in four steps: the children need a look only if the first one deleted something, and the
+/// dataset's rows only if some key is there already, which the first load's are not.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Merge {
     /// Deletes from staging all but one row of each key; none where every row counts.
     pub(crate) deduplicate: Option<String>,
     /// Deletes from staging the children of those.
     pub(crate) deduplicate_children: Vec<String>,
+    /// Deletes the dataset's rows of staged keys: a query that has a row if there are any, and the statements.
+    pub(crate) delete: Vec<(String, Vec<String>)>,
     /// Brings what is left to the dataset.
     pub(crate) apply: Vec<String>,
 }
@@ -50,7 +53,7 @@ impl Family<'_> {
     /// The staged rows are merged; `now` is the package's time in microseconds since the epoch.
     pub(crate) fn merge(&self, strategy: &MergeStrategy, now: i64) -> Result<Merge> {
         let Some(root) = self.tables.first() else {
-            return Ok(Merge { deduplicate: None, deduplicate_children: Vec::new(), apply: Vec::new() });
+            return Ok(Merge::default());
         };
         let order = self.dialect.row_order();
         if let Some(table) = self.tables.iter().find(|table| table.columns.contains_key(order)) {
@@ -64,16 +67,14 @@ impl Family<'_> {
             MergeStrategy::DeleteInsert => Merge {
                 deduplicate: self.deduplicate(root, &primary_key, Keep::Last),
                 deduplicate_children: self.orphans(),
-                apply: [self.delete_matched(&primary_key), self.delete_matched(&merge_key), self.hard_delete(root)]
-                    .into_iter()
-                    .flatten()
-                    .chain(self.insert())
-                    .collect(),
+                delete: [&primary_key, &merge_key].into_iter().filter_map(|key| self.delete_matched(key)).collect(),
+                apply: [self.hard_delete(root), self.insert()].concat(),
             },
             MergeStrategy::Upsert => Merge {
                 deduplicate: self.deduplicate(root, required(root, &primary_key, "upsert")?, Keep::Last),
                 deduplicate_children: self.orphans(),
-                apply: [self.delete_matched(&primary_key), self.hard_delete(root), self.insert()].concat(),
+                delete: self.delete_matched(&primary_key).into_iter().collect(),
+                apply: [self.hard_delete(root), self.insert()].concat(),
             },
             MergeStrategy::InsertOnly => {
                 let known = format!(
@@ -86,12 +87,14 @@ impl Family<'_> {
                 Merge {
                     deduplicate: self.deduplicate(root, required(root, &primary_key, "insert-only")?, Keep::First),
                     deduplicate_children: self.orphans(),
+                    delete: Vec::new(),
                     apply: [vec![known], self.orphans(), self.hard_delete(root), self.insert()].concat(),
                 }
             }
             MergeStrategy::Scd2(options) => Merge {
                 deduplicate: self.deduplicate(root, &["_dlt_id"], Keep::First),
                 deduplicate_children: self.first_versions(),
+                delete: Vec::new(),
                 apply: self.scd2(root, options, &merge_key, now)?,
             },
         };
@@ -99,13 +102,14 @@ impl Family<'_> {
     }
 
     /// Deletes the dataset's rows whose key is staged: children first, they are found by their parents.
-    fn delete_matched(&self, key: &[&str]) -> Vec<String> {
-        let Some(root) = self.tables.first().filter(|_| !key.is_empty()) else { return Vec::new() };
+    fn delete_matched(&self, key: &[&str]) -> Option<(String, Vec<String>)> {
+        let root = self.tables.first().filter(|_| !key.is_empty())?;
         let columns = identifiers(key.iter().copied());
         let matched = format!("{} IN (SELECT {columns} FROM {})", row(key), self.staged(root));
+        let query = format!("SELECT 'matched' FROM {} WHERE {matched} LIMIT 1", self.target(root));
         let statement =
             |table: &&TableSchema| format!("DELETE FROM {} WHERE {}", self.target(table), self.below(table, &matched));
-        self.tables.iter().rev().map(statement).collect()
+        Some((query, self.tables.iter().rev().map(statement).collect()))
     }
 
     /// The condition under which a table's rows belong to root rows that meet a condition.
@@ -321,10 +325,14 @@ mod tests {
         let matched = r#"("a", "b""") IN (SELECT "a", "b""" FROM "d_staging"."t")"#;
         let of_root = format!(r#""_dlt_parent_id" IN (SELECT "_dlt_id" FROM "d"."t" WHERE {matched})"#);
         let of_child = format!(r#""_dlt_parent_id" IN (SELECT "_dlt_id" FROM "d"."t__c" WHERE {of_root})"#);
-        let expected = [
+        let query = format!(r#"SELECT 'matched' FROM "d"."t" WHERE {matched} LIMIT 1"#);
+        let deleted = vec![
             format!(r#"DELETE FROM "d"."t__c__g" WHERE {of_child}"#),
             format!(r#"DELETE FROM "d"."t__c" WHERE {of_root}"#),
             format!(r#"DELETE FROM "d"."t" WHERE {matched}"#),
+        ];
+        assert_eq!(merge.delete, [(query, deleted)]);
+        let expected = [
             r#"INSERT INTO "d"."t" ("a", "b""") SELECT "a", "b""" FROM "d_staging"."t""#.to_owned(),
             r#"INSERT INTO "d"."t__c" ("k") SELECT "k" FROM "d_staging"."t__c""#.to_owned(),
             r#"INSERT INTO "d"."t__c__g" ("g") SELECT "g" FROM "d_staging"."t__c__g""#.to_owned(),

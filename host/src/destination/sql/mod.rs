@@ -271,6 +271,13 @@ impl<D: Database> Load<'_, D> {
                         self.database.execute(&statement)?;
                     }
                 }
+                for (matched, statements) in merge.delete {
+                    if !self.database.query(&matched)?.is_empty() {
+                        for statement in statements {
+                            self.database.execute(&statement)?;
+                        }
+                    }
+                }
                 merge.apply
             }
         };

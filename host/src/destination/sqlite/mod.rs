@@ -12,6 +12,7 @@ use jiff::civil::{Date, Time};
 use rusqlite::{Connection, ErrorCode, Statement, ToSql as _};
 
 use super::cells::{self, Cell, Column};
+use super::check_folder;
 use super::sql::dialect::{Dialect, TableName, identifiers};
 use super::sql::{Database, SqlDestination};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,11 +24,7 @@ const PARAMETERS: usize = 32_766;
 
 /// Opens or makes the file.
 pub(super) fn open(path: &Path, dataset: &str) -> Result<SqlDestination<Sqlite>> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Error::new(ErrorKind::Destination, format!("can't make the folder {}", folder.display())).with_source(error)
-        })?;
-    }
+    check_folder(path)?;
     let connect = || {
         let connection = Connection::open(path)?;
         // Readers go on while a package is written. Also the first access: a file of another kind shows here.
