@@ -1,6 +1,10 @@
 //! Every configuration in `examples/` is accepted by the host as it stands, and the connector there is built and run.
 
-use std::{collections::BTreeSet, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::support::{
     host_command::{CONFIG, Project, connector},
@@ -38,20 +42,12 @@ fn every_example_passes_the_check() {
 
 #[test]
 fn the_minimal_connector_reads_every_page() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/minimal-connector");
-    let target = Path::new(env!("CARGO_BIN_EXE_host")).ancestors().nth(2).unwrap().join("minimal-connector");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir"])
-        .arg(&target)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let component = built("minimal-connector");
     let api = MockApi::start();
     let project = Project::new(&api).file("posts.yaml", "base_url: $BASE\ntoken: ${secrets.token}\n");
     let output = project
         .host(["run"])
-        .argument(target.join("wasm32-wasip2/release/minimal_connector.wasm"))
+        .argument(component)
         .arguments(["--config", "posts.yaml", "--to", "sqlite:posts.sqlite", "--json"])
         .secret("token", "some secret")
         .output();
@@ -59,6 +55,35 @@ fn the_minimal_connector_reads_every_page() {
     let report: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(report["tables"][0]["rows"], 25, "{output}");
     assert_eq!(report["streams"][0]["requests"], 5, "{output}");
+}
+
+#[test]
+fn the_signing_connector_runs_only_with_the_secret_granted() {
+    let component = built("signing-connector");
+    let api = MockApi::start();
+    let project = Project::new(&api).file("signed.yaml", "base_url: $BASE\npath: /signed/posts\n");
+    let run = |arguments: &[&str]| {
+        project
+            .host(["run"])
+            .argument(&component)
+            .arguments(["--config", "signed.yaml", "--to", "sqlite:signed.sqlite", "-vv"])
+            .arguments(arguments)
+            .secret("signing_key", "signing-secret-1")
+            .output()
+    };
+    let refused = run(&[]);
+    assert_eq!(refused.code, Some(1), "{refused}");
+    assert!(refused.stderr.contains("--reveal NAME"), "{refused}");
+    let another = run(&["--reveal", "another", "--secret", "another=env:PATH"]);
+    assert_eq!(another.code, Some(1), "{another}");
+    assert!(another.stderr.contains("`signing_key` was not granted"), "{another}");
+    assert_eq!(api.take_requests().len(), 0, "a request went out without a signature");
+    let granted = run(&["--reveal", "signing_key"]);
+    assert_eq!(granted.code, Some(0), "{granted}");
+    assert!(granted.stderr.contains("2 rows"), "{granted}");
+    for output in [refused, another, granted] {
+        assert!(!output.to_string().contains("signing-secret-1"), "a secret is on the screen:\n{output}");
+    }
 }
 
 #[test]
@@ -83,6 +108,20 @@ resources:
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(printed.lines().collect::<Vec<_>>(), ["streams: [\"posts\"]", "posts: 25 rows"]);
+}
+
+/// Builds a connector of `examples/`; gives the path of the component.
+fn built(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    let target = Path::new(env!("CARGO_BIN_EXE_host")).ancestors().nth(2).unwrap().join(name);
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir"])
+        .arg(&target)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    target.join("wasm32-wasip2/release").join(name.replace('-', "_")).with_extension("wasm")
 }
 
 /// The names behind `${secrets.`.

@@ -61,7 +61,9 @@ pub fn select<'a>(document: &'a Document, selector: &Selector, place: &str, log:
         return Selection::Items(matches);
     }
     let Some(raw) = matches.pop() else {
-        log.warn(&format!("{place}: the selector `{}` matched nothing", selector.text()));
+        let names = document::names(document.text());
+        let has = if names.is_empty() { String::new() } else { format!("; the response has: {}", names.join(", ")) };
+        log.warn(&format!("{place}: the selector `{}` matched nothing{has}", selector.text()));
         return Selection::Items(Vec::new());
     };
     match document::kind(raw) {

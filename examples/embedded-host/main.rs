@@ -26,6 +26,7 @@ fn main() -> Result<()> {
         // A real service asks its vault here. The connector never sees the value.
         secrets: SecretSources::default().with("api_key", SecretSource::Value(SecretString::from("demo-key-4f6c1d"))),
         allow: Vec::new(),
+        reveal: Vec::new(),
         lock: None,
     };
     let connection = Connection::open(options, &runtimes)?;

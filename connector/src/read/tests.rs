@@ -169,12 +169,12 @@ fn errors_say_where_and_end_the_reading() {
 fn a_selector_that_matches_nothing_is_said_once() {
     let resources = json!([{"name": "s", "endpoint": {"data_selector": "nope", "paginator":
         {"type": "page_number", "maximum_page": 3, "total_path": null, "stop_after_empty_page": false}}}]);
-    let script = Script::new(|_| answer("{}"));
+    let script = Script::new(|_| answer("{\"data\": [], \"total\": 0}"));
     let (connection, messages) = open(resources, &script);
     let partition = connection.partitions("s", None, None).unwrap().remove(0);
     read_all(&mut connection.read("s", &partition, None).unwrap()).unwrap();
     assert_eq!(script.lines().len(), 3);
-    assert_eq!(*messages.borrow(), ["Warning: s: the selector `nope` matched nothing"]);
+    assert_eq!(*messages.borrow(), ["Warning: s: the selector `nope` matched nothing; the response has: data, total"]);
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub(super) struct ConnectionArguments {
     /// A further origin that the connector may reach, as in https://api.example.com
     #[arg(long = "allow", value_name = "ORIGIN")]
     allow: Vec<String>,
+    /// A secret that the connector may see in plain text; only for a connector that asks for it
+    #[arg(long = "reveal", value_name = "NAME")]
+    reveal: Vec<String>,
     /// Remember in this file which component this is and what it asks for; stop when that changes
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -41,6 +44,7 @@ impl ConnectionArguments {
             config: ConfigFile::load(&self.config)?,
             secrets: SecretSources::new(&self.secrets, &self.config)?,
             allow: self.allow.clone(),
+            reveal: self.reveal.clone(),
             lock: self.lock.clone().map(|path| Lock { path, accept_changes: self.accept_changes }),
         };
         Connection::open(options, runtimes)

@@ -27,6 +27,7 @@ pub struct Inspect {
 /// What an import lets a connector do, by the beginning of its name.
 const MEANINGS: &[(&str, &str)] = &[
     ("airlock:connector/log", "messages to you"),
+    ("airlock:connector/secrets", "SECRETS IN PLAIN TEXT, those granted with --reveal"),
     ("airlock:connector/types", "types only"),
     ("wasi:http/outgoing-handler", "requests to granted origins, through the egress"),
     ("wasi:http/types", "types of HTTP"),

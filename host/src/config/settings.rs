@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Further origins that the connector may reach.
     pub allow: Vec<String>,
+    /// Secrets that the connector may see in plain text, by name.
+    pub reveal: Vec<String>,
     pub retry: Retry,
     pub rate_limit: RateLimit,
     pub limits: Limits,
@@ -27,6 +29,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             allow: Vec::new(),
+            reveal: Vec::new(),
             retry: Retry::default(),
             rate_limit: RateLimit::default(),
             limits: Limits::default(),

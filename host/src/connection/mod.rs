@@ -33,6 +33,8 @@ pub struct ConnectionOptions {
     pub secrets: SecretSources,
     /// Origins that the connector may reach besides those that stand in the configuration.
     pub allow: Vec<String>,
+    /// Secrets that the connector may see in plain text, by name, besides those of the configuration's `host.reveal`.
+    pub reveal: Vec<String>,
     /// Holds the connector to what was accepted of it before.
     pub lock: Option<Lock>,
 }
@@ -86,14 +88,25 @@ pub struct Connection {
 impl Connection {
     /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
     pub fn open(options: ConnectionOptions, runtimes: &Runtimes) -> Result<Self> {
-        let ConnectionOptions { connector: path, config: mut file, secrets: sources, allow, lock } = options;
-        let settings = file.settings.clone();
+        let ConnectionOptions { connector: path, config: mut file, secrets: sources, allow, reveal, lock } = options;
+        let mut settings = file.settings.clone();
+        settings.allow.extend(allow);
+        settings.reveal.extend(reveal);
         let connector = Connector::load(&Engine::new(&settings.limits)?, &path)?;
+        if connector.surface().wants_secrets() && settings.reveal.is_empty() {
+            let error = Error::new(ErrorKind::Denied, "the connector wants to see secrets, which is not granted");
+            return Err(about(error, &path).with_help(
+                "only if you trust it with a secret, to send wherever it may send requests: --reveal NAME",
+            ));
+        }
         let remarks = Arc::new(Remarks::default());
 
         // The configuration is opened before secrets are asked for: its own mistakes come first.
         let asked = ask(&connector, &mut file, &remarks.sink(), runtimes).map_err(|error| about(error, &path))?;
-        let Asked { extracted, grants: requests, streams, .. } = asked;
+        let Asked { mut extracted, grants: requests, streams, .. } = asked;
+        for name in &settings.reveal {
+            extracted.named.entry(name.clone()).or_default();
+        }
         if let Some(lock) = lock {
             let accepted = Accepted::new(connector.surface(), &requests);
             accepted.hold(&lock.path, lock.accept_changes).map_err(|error| about(error, &path))?;
@@ -105,8 +118,8 @@ impl Connection {
             remarks.warn(format!("--secret {name}=… is not used: the configuration has no ${{secrets.{name}}}"));
         }
         let secrets = sources.collect(extracted, &file)?;
-        let allow = [settings.allow.clone(), allow].concat();
-        let egress = Egress::new(settings.clone(), granted(origins, &allow, &requests, &secrets)?, &secrets)?;
+        let granted = granted(origins, &settings.allow, &requests, &secrets)?;
+        let egress = Egress::new(settings.clone(), granted, &secrets)?;
         remarks.locate(&file);
         Ok(Self {
             file,

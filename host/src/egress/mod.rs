@@ -101,6 +101,12 @@ impl Egress {
         })
     }
 
+    /// A secret in plain text, if the operator granted that to the connector.
+    pub(crate) fn reveal(&self, name: &str) -> Option<&SecretString> {
+        let granted = self.settings.reveal.iter().any(|granted| granted == name);
+        self.placeholders.iter().find(|(known, _)| granted && known == name).map(|(_, secret)| secret)
+    }
+
     /// Sends a request through the gate, follows redirects through the same gate, and retries.
     ///
     /// Errors: `Denied` (not granted), `LimitExceeded`, `Unavailable` (after the last retry), `Unauthorized` (no token).

@@ -36,6 +36,13 @@ pub struct Surface {
     pub exports: Vec<String>,
 }
 
+impl Surface {
+    /// Whether it imports secrets in plain text.
+    pub fn wants_secrets(&self) -> bool {
+        self.imports.iter().any(|import| import.starts_with("airlock:connector/secrets@"))
+    }
+}
+
 impl Connector {
     /// Errors: no such file (`Usage`); not a component, not a connector, another version of the contract, an import that
     /// no connector gets (`Connector`).
@@ -93,6 +100,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     bindings::airlock::connector::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    bindings::airlock::connector::secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
+use secrecy::ExposeSecret as _;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -13,7 +14,7 @@ use wasmtime_wasi_http::{
     ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use super::bindings::airlock::connector::{log, types};
+use super::bindings::airlock::connector::{log, secrets, types};
 use super::instance::convert_diagnostic;
 use super::limits::InstanceLimits;
 use super::{Engine, printable};
@@ -145,6 +146,12 @@ impl log::Host for InstanceState {
     fn diagnose(&mut self, found: types::Diagnostic) {
         let found = convert_diagnostic(found, &|text| self.safe(text));
         self.say(found.message.len(), Remark::Diagnostic(found));
+    }
+}
+
+impl secrets::Host for InstanceState {
+    fn reveal(&mut self, name: String) -> Option<String> {
+        Some(self.gate.egress.as_ref()?.reveal(&name)?.expose_secret().to_owned())
     }
 }
 

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::{Answer, Request, posts::posts_by_page};
 
 const USER_AND_PASSWORD: &str = "Basic dXNlcjpwYXNzd29yZA==";
+/// HMAC-SHA-256 of `/signed/posts` with the key `signing-secret-1`.
+const SIGNATURE: &str = "71272989e4a84d33735377dbcba9afbbe389677b305f582dc69b8660cf8e0917";
 const CLIENT_AND_SECRET: &str = "Basic dGVzdC1hY2NvdW50LWlkOnRlc3QtY2xpZW50LXNlY3JldA==";
 
 pub(super) fn route(request: &Request<'_>) -> Option<Answer> {
@@ -23,6 +25,9 @@ pub(super) fn route(request: &Request<'_>) -> Option<Answer> {
             }
         }
         ("GET", ["protected", "posts", "api-key"]) => guard(request.header("x-api-key") == Some("test-api-key")),
+        ("GET", ["signed", "posts"]) => {
+            token(request.header("x-signature") == Some(SIGNATURE), json!([{"id": 1}, {"id": 2}]))
+        }
         ("POST", ["oauth", "token"]) => {
             token(knows_client(request), json!({"access_token": "test-token", "expires_in": 3600}))
         }
