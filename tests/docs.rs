@@ -54,6 +54,51 @@ fn every_key_of_the_connector_is_described() {
 }
 
 #[test]
+fn every_key_of_the_connector_has_an_example() {
+    // dlt has them; here they do nothing, or are refused.
+    const WITHOUT_EFFECT: [&str; 25] = [
+        "allow_external_schedulers",
+        "cardinality",
+        "cluster",
+        "description",
+        "destination_scope",
+        "file_format",
+        "label",
+        "parallelized",
+        "parent_key",
+        "parent_table_name",
+        "partition",
+        "private_key_passphrase",
+        "referenced_columns",
+        "referenced_table",
+        "references",
+        "root_key",
+        "row_key",
+        "row_version_column_name",
+        "session",
+        "skip_unchanged_rows",
+        "sort",
+        "source_filter",
+        "table_format",
+        "transform",
+        "variant",
+    ];
+    let output = Project::with_base_url("").host(["schema"]).argument(connector()).output();
+    let mut keys = BTreeSet::new();
+    collect_keys(&serde_json::from_str(&output.stdout).unwrap(), &mut keys);
+    let examples = blocks(&std::fs::read_to_string(root().join("docs/rest-config.md")).unwrap());
+    let shown: BTreeSet<String> = examples.iter().flat_map(|block| keys_in(&block.config())).collect();
+    let missing: Vec<&String> = keys.difference(&shown).filter(|key| !WITHOUT_EFFECT.contains(&key.as_str())).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
+/// Words that a colon follows.
+fn keys_in(yaml: &str) -> BTreeSet<String> {
+    let words = yaml.split(':').filter_map(|before| before.rsplit([' ', '{', '\n', '"', ',']).next());
+    words.map(str::to_owned).collect()
+}
+
+#[test]
 fn every_setting_of_the_host_is_described() {
     let (mut keys, _) = keys_of_the_schema();
     // Sections are named by their keys: `retry.max_retries`.

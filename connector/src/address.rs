@@ -5,7 +5,7 @@
 //! a placeholder is taken as the value says: a link.
 
 use crate::request::Values;
-use crate::template::{Part, Scope, Template};
+use crate::template::{Part, Scope as _, Template};
 
 /// The address, filled. None: a placeholder has no value.
 pub fn fill(base_url: &str, path: &Template, values: &Values) -> Result<Option<String>, String> {

@@ -57,6 +57,7 @@ fn stream(stream: &Stream) -> Result<Value, Error> {
         "cursor": stream.incremental.as_ref().map(|incremental| &incremental.cursor_path),
         "windows": windows(stream)?,
         "write_disposition": disposition(stream.write_disposition),
+        "strategy": stream.hints.get("strategy"),
         "primary_key": stream.primary_key,
     }))
 }
@@ -163,6 +164,50 @@ fn json_text(template: &JsonTemplate) -> Value {
         JsonTemplate::List(items) => items.iter().map(json_text).collect(),
         JsonTemplate::Object(entries) => {
             Value::Object(entries.iter().map(|(name, value)| (text(name), json_text(value))).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn what_happens_to_records_is_said() {
+        let config = json!({
+            "client": {"base_url": "http://h/v1"},
+            "resources": [
+                {"name": "p", "endpoint": {"incremental": {
+                    "cursor_path": "d", "initial_value": "2024-01-01", "end_value": "2024-01-10", "window": 3,
+                }}},
+                {
+                    "name": "c",
+                    "include_from_parent": ["id"],
+                    "processing_steps": [{"filter": ".id > 1"}, {"yield_map": ".x[]"}],
+                    "primary_key": "id",
+                    "write_disposition": {"disposition": "merge", "strategy": "upsert"},
+                    "endpoint": {"path": "{resources.p.id}/x", "response_actions": [
+                        {"status_code": 404, "action": "ignore"},
+                        {"status_code": 400, "content": "late", "action": "retry"},
+                    ]},
+                },
+                {"name": "b", "batch_parents": 5, "endpoint": {"path": "{resources.p.url}"}},
+            ],
+        });
+        let (plan, _) = config::plan(&config).unwrap();
+        let explained: Value = serde_json::from_str(&explain(&plan).unwrap()).unwrap();
+        let facts = [
+            ("/0/windows", json!(3)),
+            ("/1/include_from_parent", json!(["id"])),
+            ("/1/processing_steps", json!(["filter .id > 1", "yield_map .x[]"])),
+            ("/1/response_actions", json!(["404: ignore", "400 and \"late\": retry"])),
+            ("/1/strategy", json!("upsert")),
+            ("/1/request/url", json!("http://h/v1/{resources.p.id}/x")),
+            ("/2/batch_parents", json!(5)),
+        ];
+        for (pointer, expected) in facts {
+            assert_eq!(explained.pointer(pointer), Some(&expected), "{pointer}");
         }
     }
 }

@@ -134,3 +134,6 @@ fn next_key(name: &str, raw: &str) -> Match {
         Kind::Null | Kind::Scalar => Some((None, document::value(raw))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,10 @@
 //! each other's requests or counters.
 //!
 //! Its routes and answers are those of the server that dlt's behaviour was recorded against (`posts`, `oauth`,
-//! `extras`), some that misbehave in further ways (`faults`), and one that changes from run to run (`ledger`). It must never answer the same request differently,
-//! except where a route says that it counts.
+//! `extras`, `everyday`), some that misbehave in further ways (`faults`), and one that changes from run to run
+//! (`ledger`). It must never answer the same request differently, except where a route says that it counts.
 
+mod everyday;
 mod extras;
 mod faults;
 mod ledger;
@@ -262,6 +263,7 @@ async fn answer(
     let answer = posts::route(&request)
         .or_else(|| oauth::route(&request))
         .or_else(|| extras::route(&request))
+        .or_else(|| everyday::route(&request))
         .or_else(|| faults::route(&request))
         .or_else(|| ledger::route(&request))
         .unwrap_or_else(|| Answer::json(&serde_json::json!({"error": "no such route"})).with_status(404));
