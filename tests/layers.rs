@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 15] = [
     &["lock", "schema"],
     &["error"],
     &["diagnostic"],
-    &["failpoint"],
+    &["failpoint", "private_folder"],
 ];
 
 #[test]

@@ -34,6 +34,9 @@ pub(super) struct ConnectionArguments {
     /// A further origin that the connector may reach, as in https://api.example.com
     #[arg(long = "allow", value_name = "ORIGIN")]
     pub(super) allow: Vec<String>,
+    /// Stop unless CONNECTOR.wasm.minisig was made with the other half of this minisign key
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
     /// Remember in this file which component this is and what it asks for; stop when that changes
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -86,7 +89,8 @@ impl ConnectionArguments {
         let settings = file.settings.clone();
         let sources = SecretSources::new(&self.secrets, &self.config)?;
         let engine = Engine::new(&settings.limits)?;
-        let connector = Connector::load(&engine, &self.connector)?;
+        let public_key = self.public_key.as_deref().or(settings.public_key.as_deref());
+        let connector = Connector::load(&engine, &self.connector, public_key)?;
         let warnings = Arc::new(Mutex::new(Vec::new()));
         let log = log_sink(warnings.clone());
         let io = runtimes.io.handle().clone();

@@ -13,6 +13,8 @@ use crate::diagnostic::Diagnostic;
 pub struct Settings {
     /// Further origins that the connector may reach.
     pub allow: Vec<String>,
+    /// The connector must be signed with the other half of this minisign key.
+    pub public_key: Option<String>,
     pub retry: Retry,
     pub rate_limit: RateLimit,
     pub limits: Limits,
@@ -30,6 +32,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             allow: Vec::new(),
+            public_key: None,
             retry: Retry::default(),
             rate_limit: RateLimit::default(),
             limits: Limits::default(),
@@ -49,9 +52,11 @@ pub struct Retry {
     pub max_retries: u32,
     /// Besides 429 and 500 to 599.
     pub statuses: Vec<u16>,
+    #[serde(deserialize_with = "seconds")]
     pub initial_delay_secs: f64,
     pub backoff_factor: f64,
     /// Of one wait, and of a `Retry-After` that is honoured.
+    #[serde(deserialize_with = "seconds")]
     pub max_delay_secs: f64,
     /// Adds up to this share of a wait at random, so that many clients do not come back at once.
     pub jitter: bool,
@@ -90,11 +95,20 @@ impl Default for RateLimit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    /// The connector's file.
+    pub component_bytes: u64,
+    /// Time to compile it.
+    #[serde(deserialize_with = "seconds")]
+    pub compile_secs: f64,
     /// Linear memory of one instance.
     pub memory_bytes: usize,
+    /// Linear memory of all instances together.
+    pub total_memory_bytes: usize,
     /// Processor time of one call into the connector.
+    #[serde(deserialize_with = "seconds")]
     pub cpu_secs: f64,
     /// Time for one page, waits for the API included.
+    #[serde(deserialize_with = "seconds")]
     pub page_secs: f64,
     /// One response, after decompression.
     pub response_bytes: u64,
@@ -102,8 +116,10 @@ pub struct Limits {
     pub page_bytes: usize,
     /// One request's body.
     pub request_bytes: usize,
+    #[serde(deserialize_with = "seconds")]
     pub connect_secs: f64,
     /// From the request to the last byte of the response.
+    #[serde(deserialize_with = "seconds")]
     pub response_secs: f64,
     /// Of one run, retries included.
     pub requests: u64,
@@ -113,6 +129,8 @@ pub struct Limits {
     pub records_per_stream: u64,
     /// Partitions that one call may list: of a stream, or of a child for one page of its parent.
     pub partitions_per_call: usize,
+    /// The id of one.
+    pub partition_id_bytes: usize,
     /// One checkpoint, and what a partition needs to be read.
     pub checkpoint_bytes: usize,
     /// Pages of a partition in a row that bring neither a record nor a new checkpoint, or records under one checkpoint.
@@ -130,7 +148,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            component_bytes: 100 << 20,
+            compile_secs: 300.0,
             memory_bytes: 512 << 20,
+            total_memory_bytes: 4 << 30,
             cpu_secs: 60.0,
             page_secs: 3600.0,
             response_bytes: 256 << 20,
@@ -143,6 +164,7 @@ impl Default for Limits {
             streams: 10_000,
             records_per_stream: u64::MAX,
             partitions_per_call: 100_000,
+            partition_id_bytes: 4096,
             checkpoint_bytes: 1 << 20,
             pages_without_progress: 1000,
             bytes_without_checkpoint: 1 << 30,
@@ -159,6 +181,22 @@ impl Default for Limits {
 pub struct Tls {
     /// PEM file of further certificate authorities.
     pub ca_file: Option<String>,
+    /// PEM file of a certificate, with its chain, for servers that ask for one.
+    pub client_certificate: Option<String>,
+    /// PEM file of its private key.
+    pub client_key: Option<String>,
+    /// Where it is shown; empty: to every granted origin that asks.
+    pub client_origins: Vec<String>,
+}
+
+/// A time that every clock can count.
+fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let seconds = f64::deserialize(deserializer)?;
+    if (0.0..=1e9).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(serde::de::Error::custom("expected seconds, from 0 to 1000000000"))
+    }
 }
 
 /// Takes `host` out of the configuration; what is wrong with it is added to `mistakes`.
