@@ -3,7 +3,7 @@
 # and keep it as a seed in fuzz/seeds/TARGET, which the tests replay.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rustup toolchain install nightly --profile minimal
+rustup run nightly rustc --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
 command -v cargo-fuzz >/dev/null || cargo +nightly install cargo-fuzz --locked
 for target in ${*:-$(cd fuzz/targets && ls | sed 's/\.rs$//')}; do
 	mkdir -p "fuzz/corpus/$target"
