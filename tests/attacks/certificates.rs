@@ -108,8 +108,7 @@ fn a_server_that_asks_who_is_there() {
     let address = servers.serve(Some(&clients));
     let (certificate, key) = clients.issue("airlock");
     let (stranger, strangers_key) = servers.issue("airlock");
-    let texts =
-        [servers.pem.clone(), certificate.pem(), key.serialize_pem(), stranger.pem(), strangers_key.serialize_pem()];
+    let texts = [servers.pem, certificate.pem(), key.serialize_pem(), stranger.pem(), strangers_key.serialize_pem()];
     let names = ["ca.pem", "client.pem", "client.key", "stranger.pem", "stranger.key"];
     let files: Vec<(&str, &str)> = names.into_iter().zip(texts.iter().map(String::as_str)).collect();
     let own = json!({"ca_file": "ca.pem", "client_certificate": "client.pem", "client_key": "client.key"});
