@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 16] = [
     &["lock", "schema"],
     &["error"],
     &["diagnostic"],
-    &["failpoint"],
+    &["failpoint", "private_folder"],
 ];
 
 #[test]

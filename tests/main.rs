@@ -9,6 +9,7 @@ mod crash;
 mod destination;
 mod docs;
 mod examples;
+mod fuzz_seeds;
 mod layers;
 mod readme;
 mod screens;

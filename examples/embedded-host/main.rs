@@ -27,6 +27,7 @@ fn main() -> Result<()> {
         secrets: SecretSources::default().with("api_key", SecretSource::Value(SecretString::from("demo-key-4f6c1d"))),
         allow: Vec::new(),
         reveal: Vec::new(),
+        public_key: None,
         lock: None,
     };
     let connection = Connection::open(options, &runtimes)?;

@@ -15,9 +15,10 @@ use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Assignment, Control, Event, StreamActivity, StreamPage};
 use crate::failpoint;
-use crate::normalize::{ChangeKind, Normalizer};
+use crate::normalize::{ChangeKind, Normalizer, Records};
 use crate::package::{LoadPackage, Replacement};
 use crate::report::ColumnAdded;
+use crate::sandbox::PageRecords;
 use crate::schema::{Schema, StreamSpec, WriteDisposition};
 use crate::state::{PARTITION_STATES, PendingPartition, RunState, State, StreamProgress};
 
@@ -393,4 +394,14 @@ fn load_id(before: &str) -> String {
         micros = micros.max(seconds * 1_000_000 + fraction + 1);
     }
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+impl<'a> From<&'a PageRecords> for Records<'a> {
+    fn from(records: &'a PageRecords) -> Self {
+        match records {
+            PageRecords::JsonArray(bytes) => Self::JsonArray(bytes),
+            PageRecords::JsonLines(bytes) => Self::JsonLines(bytes),
+            PageRecords::ArrowIpc(bytes) => Self::ArrowIpc(bytes),
+        }
+    }
 }

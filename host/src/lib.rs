@@ -24,6 +24,7 @@ pub mod secret;
 pub mod config;
 pub mod failpoint;
 pub mod lock;
+mod private_folder;
 pub mod schema;
 pub mod state;
 

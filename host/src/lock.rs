@@ -3,13 +3,14 @@
 //! The lock is the operating system's, on a file of this machine; it ends with the process, however it ends. Must never
 //! be taken for a lock between machines: there, the destination's own transactions count.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::private_folder;
 
 /// Held while a run is under way.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl RunLock {
                 .with_source(source)
         };
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(unusable)?;
+            private_folder::create(parent).map_err(unusable)?;
         }
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;

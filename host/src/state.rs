@@ -87,7 +87,7 @@ impl State {
     pub fn next_number(&self) -> u64 {
         let streams = self.run.iter().flat_map(|run| run.streams.values());
         let numbers = streams.flat_map(|progress| &progress.pending).map(|pending| pending.number);
-        numbers.max().map_or(0, |number| number + 1)
+        numbers.max().map_or(0, |number| number.saturating_add(1))
     }
 
     pub fn combined(&self, stream: &str) -> Option<&str> {

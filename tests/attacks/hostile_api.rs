@@ -143,6 +143,13 @@ fn answer(stream: &mut TcpStream, request: &str) -> std::io::Result<()> {
                 format!("HTTP/1.1 307 Moved\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             stream.write_all(head.as_bytes())
         }
+        // What it was told as a credential, as the name of a header.
+        "/tells-by-name" => {
+            let told = request.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or("nothing");
+            let name: String = told.bytes().map(|byte| format!("{byte:02x}")).collect();
+            stream.write_all(format!("{}[]", head(&format!("x-{name}-y: 1\r\nx-plain: 1\r\n"))).as_bytes())
+        }
+        "/cookie" => stream.write_all(format!("{}[]", head("Set-Cookie: session=1; Path=/\r\n")).as_bytes()),
         "/leads-to-a-secret" => stream.write_all(
             b"HTTP/1.1 302 Found\r\nLocation: /echo?x=${secrets.token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         ),

@@ -79,7 +79,7 @@ async fn connected(text: &str, io: &tokio::runtime::Handle) -> Instance {
     let path = Path::new("memory.json");
     let file = ConfigFile::parse(path, text).unwrap();
     let engine = Engine::new(&file.settings.limits).unwrap();
-    let connector = Connector::load(&engine, &connector()).unwrap();
+    let connector = Connector::load(&engine, &connector(), None).unwrap();
     let new = |egress| Instance::new(&connector, egress, Arc::default(), Arc::new(drop), io.clone());
     let description = new(None).await.unwrap().describe().await.unwrap();
     let extracted = secret_places::extract(&file.value, &description.config_schema);

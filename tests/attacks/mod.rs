@@ -3,12 +3,16 @@
 //! Every attack is an entry in a table, one file per class. `arena` holds what must be true after each of them.
 
 mod arena;
+mod certificates;
 mod components;
 mod data;
 mod hostile_api;
+mod limits;
 mod lock;
 mod memory;
+mod promises;
 mod requests;
 mod resources;
 mod secrets;
+mod signature;
 mod words;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::arena::{Outcome, attack};
+use super::arena::{Outcome, attack, guests};
+use super::hostile_api::HostileApi;
+use crate::support::host_command::Project;
 use Outcome::StreamFails;
 
 /// One request by its parts.
@@ -40,11 +42,15 @@ fn places_that_nobody_granted() {
         "100.64.0.1",
         "[fe80::1]",
         "[fd12::1]",
+        "[fe80::1%25lo]:22",
+        "[::1%lo]:22",
+        "localhost.:1",
         // Names.
         "example.com",
         "localtest.me",
         // Granted, and something more.
         "$AUTHORITY.example.com",
+        "\u{ff11}27.0.0.1:1",
         "$AUTHORITY@example.com",
         "$AUTHORITY#@example.com",
         "example.com\\@$AUTHORITY",
@@ -77,6 +83,7 @@ fn schemes_and_methods() {
         ("an absolute path", json!({"path": "http://169.254.169.254/"})),
         ("a header with a line break", json!({"headers": [["x-a", "b\r\nX-Smuggled: 1"]]})),
         ("a header name with a line break", json!({"headers": [["x-a\r\nX-Smuggled", "1"]]})),
+        (":authority", json!({"headers": [[":authority", "169.254.169.254"]]})),
         ("Host", json!({"headers": [["Host", "169.254.169.254"]]})),
         ("Content-Length", json!({"method": "POST", "body": "abc", "headers": [["Content-Length", "1"]]})),
         ("Transfer-Encoding", json!({"method": "POST", "body": "abc", "headers": [["Transfer-Encoding", "chunked"]]})),
@@ -169,4 +176,35 @@ fn a_name_that_leads_inside() {
         let known = ["which is not granted", "can't be reached", "address, which"];
         assert!(known.iter().any(|word| field.output.stderr.contains(word)), "{}", field.output);
     }
+}
+
+/// What a server sets stays with it: there is no jar that another stream's requests would be sent from.
+#[test]
+fn cookies() {
+    let script = json!({"requests": [
+        {"authority": "$AUTHORITY", "path": "/cookie"}, {"authority": "$AUTHORITY", "path": "/echo"},
+    ]});
+    let field = attack("a cookie", &script, Outcome::NoEffect);
+    assert_eq!(field.requests.len(), 2);
+    assert!(!field.requests[1].to_ascii_lowercase().contains("cookie"), "{:?}", field.requests);
+}
+
+/// Who controls the environment of a service is not who wrote its configuration.
+#[test]
+fn a_proxy_of_the_environment() {
+    let api = HostileApi::start();
+    let script = json!({"requests": [{"authority": "$AUTHORITY", "path": "/echo"}], "granted": ["$BASE"]});
+    let text = script.to_string().replace("$AUTHORITY", &api.authority());
+    let project =
+        Project::with_base_url(api.base_url()).config(&text).bytes("evil.wasm", &std::fs::read(guests()).unwrap());
+    let run = ["run", "evil.wasm", "--config", "pipeline.yaml", "--to", "duckdb:warehouse.duckdb"];
+    let mut command = project.host(run);
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command = command.environment(name, &api.second());
+    }
+    let output = command.output();
+    assert_eq!(output.code, Some(0), "{output}");
+    let requests = api.requests();
+    let port = format!("to :{}\nGET /echo", api.authority().rsplit(':').next().unwrap());
+    assert!(requests.len() == 1 && requests[0].starts_with(&port), "{requests:?}");
 }

@@ -43,15 +43,16 @@ fn greed() {
         ("recursion", strike("recurse"), StreamFails(&["its stack of 512 KiB"])),
         ("recursion with frames", strike("recurse with frames"), StreamFails(&["the connector"])),
         ("memory", strike("memory"), StreamFails(&["64 MiB of memory (host.limits.memory_bytes)"])),
-        ("handles", strike("handles"), StreamFails(&["the connector"])),
-        ("header fields", strike("fields"), StreamFails(&["the connector"])),
+        ("handles", strike("handles"), StreamFails(&["host.limits.handles"])),
+        ("header fields", strike("fields"), StreamFails(&["host.limits.request_header_bytes"])),
         (
             "sleeping",
             json!({"strike": "next:sleep", "limits": {"page_secs": 2}}),
             StreamFails(&["longer than 2 s", "host.limits.page_secs"]),
         ),
         ("a flood of messages", strike("log"), NoEffect),
-        ("a flood on stderr", strike("stderr"), StreamFails(&["the connector crashed"])),
+        ("a flood on stderr", strike("stderr"), NoEffect),
+        ("last words", strike("stderr and panic"), StreamFails(&["crashed", "after all that was said"])),
         ("looking around", strike("look around"), NoEffect),
     ]);
 }
@@ -100,7 +101,7 @@ fn floods_of_pages_and_state() {
         (
             "partitions with giant names",
             json!({"partition_id": {"fill": "x", "times": 5000}}),
-            StreamFails(&["a name of a partition of 5001 bytes"]),
+            StreamFails(&["a name of a partition of 5001 bytes", "host.limits.partition_id_bytes"]),
         ),
         ("a flood of streams", json!({"stream_count": 100}), Refused(1, &["102 streams", "host.limits.streams"])),
     ]);

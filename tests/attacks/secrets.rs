@@ -53,6 +53,12 @@ fn told_back() {
             assert!(!cells.contains(&spelling), "{kind}: {cells}");
         }
     }
+    let script = json!({
+        "grants": grant("bearer", "${secrets.token}", ""), "requests": [echo(json!({"path": "/tells-by-name"}))],
+    });
+    let field = attack("told back in the name of a header", &script, NoEffect);
+    let cells = format!("{:?}", field.bad.unwrap().rows);
+    assert!(cells.contains("x-plain") && !cells.contains("-y: 1"), "{cells}");
     let placeholder = json!({"requests": [echo(json!({"headers": [["x-mine", "${secrets.token}"]]}))]});
     let field = attack("a placeholder told back", &placeholder, NoEffect);
     assert!(field.requests.concat().contains(TOKEN), "{:?}", field.requests);

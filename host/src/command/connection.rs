@@ -25,6 +25,9 @@ pub(super) struct ConnectionArguments {
     /// A further origin that the connector may reach, as in https://api.example.com
     #[arg(long = "allow", value_name = "ORIGIN")]
     allow: Vec<String>,
+    /// Stop unless CONNECTOR.wasm.minisig was made with the other half of this minisign key
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
     /// A secret that the connector may see in plain text; only for a connector that asks for it
     #[arg(long = "reveal", value_name = "NAME")]
     reveal: Vec<String>,
@@ -45,6 +48,7 @@ impl ConnectionArguments {
             secrets: SecretSources::new(&self.secrets, &self.config)?,
             allow: self.allow.clone(),
             reveal: self.reveal.clone(),
+            public_key: self.public_key.clone(),
             lock: self.lock.clone().map(|path| Lock { path, accept_changes: self.accept_changes }),
         };
         Connection::open(options, runtimes)

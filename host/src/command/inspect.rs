@@ -22,6 +22,9 @@ pub struct Inspect {
     /// Show what it asks for with this configuration, without reading a secret or making a request
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Stop unless CONNECTOR.wasm.minisig was made with the other half of this minisign key
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
 }
 
 /// What an import lets a connector do, by the beginning of its name.
@@ -43,8 +46,9 @@ impl Inspect {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
         let runtimes = Runtimes::new()?;
         let mut file = self.config.as_deref().map(ConfigFile::load).transpose()?;
-        let limits = file.as_ref().map(|file| file.settings.limits.clone()).unwrap_or_default();
-        let connector = Connector::load(&Engine::new(&limits)?, &self.connector)?;
+        let settings = file.as_ref().map(|file| file.settings.clone()).unwrap_or_default();
+        let public_key = self.public_key.as_deref().or(settings.public_key.as_deref());
+        let connector = Connector::load(&Engine::new(&settings.limits)?, &self.connector, public_key)?;
         let log: LogSink = Arc::new(drop);
         let (description, asks) = match &mut file {
             Some(file) => {
@@ -63,7 +67,7 @@ impl Inspect {
             let document = json!({
                 "version": 1,
                 "name": description.name, "connector_version": description.version, "summary": description.summary,
-                "digest": format!("sha256:{}", surface.digest), "bytes": surface.bytes,
+                "digest": format!("sha256:{}", surface.digest), "bytes": surface.bytes, "signed": surface.signed,
                 "imports": surface.imports, "exports": surface.exports, "asks": asks.as_deref().map(asks_as_json),
             });
             printer.document(&document.to_string());
@@ -71,6 +75,9 @@ impl Inspect {
         }
         printer.document(&format!("{} {}: {}", description.name, description.version, description.summary));
         printer.document(&format!("sha256:{}, {:.1} MB", surface.digest, surface.bytes as f64 / 1e6));
+        if let Some(comment) = &surface.signed {
+            printer.document(&format!("signed: {comment}"));
+        }
         printer.document("\nImports");
         let width = surface.imports.iter().map(String::len).max().unwrap_or(0);
         for import in &surface.imports {

@@ -23,7 +23,7 @@ pub struct Schema {
 impl Schema {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
         let runtimes = Runtimes::new()?;
-        let connector = Connector::load(&Engine::new(&Limits::default())?, &self.connector)?;
+        let connector = Connector::load(&Engine::new(&Limits::default())?, &self.connector, None)?;
         let io = runtimes.io.handle().clone();
         let described =
             async { Instance::new(&connector, None, Arc::default(), Arc::new(drop), io).await?.describe().await };

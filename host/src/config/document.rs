@@ -26,8 +26,9 @@ pub(super) fn parse(text: &str, ending: &str) -> Result<(Value, Places), SyntaxM
         // JSON is YAML, and the YAML reader keeps places; serde_json is asked first for its stricter verdict.
         "json" => {
             serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| {
-                let at = Lines::new(text).offset(error.line(), error.column().saturating_sub(1));
-                SyntaxMistake { message: error.to_string(), span: at..at + 1, help: None }
+                let lines = Lines::new(text);
+                let at = lines.offset(error.line(), error.column().saturating_sub(1));
+                SyntaxMistake { message: error.to_string(), span: lines.character(at), help: None }
             })?;
             from_yaml(text, &mut places)?
         }
@@ -41,7 +42,7 @@ fn from_yaml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
     let documents = MarkedYaml::load_from_str(text).map_err(|error| {
         let at = lines.marker(error.marker());
         let (message, help) = explained(error.info());
-        SyntaxMistake { message, span: at..(at + 1).min(text.len()), help }
+        SyntaxMistake { message, span: lines.character(at), help }
     })?;
     let mut reader = YamlReader { text, lines, places, depth: 0 };
     match documents.as_slice() {
@@ -210,6 +211,11 @@ impl<'a> Lines<'a> {
 
     fn marker(&self, marker: &Marker) -> usize {
         self.offset(marker.line(), marker.col())
+    }
+
+    /// The whole character that begins there; nothing at the end of the text.
+    fn character(&self, at: usize) -> Range<usize> {
+        at..at + self.text[at..].chars().next().map_or(0, char::len_utf8)
     }
 
     fn offset(&self, line: usize, column: usize) -> usize {

@@ -12,6 +12,8 @@ pub struct Settings {
     pub allow: Vec<String>,
     /// Secrets that the connector may see in plain text, by name.
     pub reveal: Vec<String>,
+    /// The connector must be signed with the other half of this minisign key.
+    pub public_key: Option<String>,
     pub retry: Retry,
     pub rate_limit: RateLimit,
     pub limits: Limits,
@@ -30,6 +32,7 @@ impl Default for Settings {
         Self {
             allow: Vec::new(),
             reveal: Vec::new(),
+            public_key: None,
             retry: Retry::default(),
             rate_limit: RateLimit::default(),
             limits: Limits::default(),
@@ -90,8 +93,14 @@ impl Default for RateLimit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    /// The connector's file.
+    pub component_bytes: u64,
+    /// Time to compile it.
+    pub compile_secs: f64,
     /// Linear memory of one instance.
     pub memory_bytes: usize,
+    /// Linear memory of all instances together.
+    pub total_memory_bytes: usize,
     /// Processor time of one call into the connector.
     pub cpu_secs: f64,
     /// Time for one page, waits for the API included.
@@ -113,6 +122,8 @@ pub struct Limits {
     pub records_per_stream: u64,
     /// Partitions that one call may list: of a stream, or of a child for one page of its parent.
     pub partitions_per_call: usize,
+    /// The id of one.
+    pub partition_id_bytes: usize,
     /// One checkpoint, and what a partition needs to be read.
     pub checkpoint_bytes: usize,
     /// Pages of a partition in a row that bring neither a record nor a new checkpoint, or records under one checkpoint.
@@ -130,7 +141,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            component_bytes: 100 << 20,
+            compile_secs: 300.0,
             memory_bytes: 512 << 20,
+            total_memory_bytes: 4 << 30,
             cpu_secs: 60.0,
             page_secs: 3600.0,
             response_bytes: 256 << 20,
@@ -143,6 +157,7 @@ impl Default for Limits {
             streams: 10_000,
             records_per_stream: u64::MAX,
             partitions_per_call: 100_000,
+            partition_id_bytes: 4096,
             checkpoint_bytes: 1 << 20,
             pages_without_progress: 1000,
             bytes_without_checkpoint: 1 << 30,
@@ -159,4 +174,10 @@ impl Default for Limits {
 pub struct Tls {
     /// PEM file of further certificate authorities.
     pub ca_file: Option<String>,
+    /// PEM file of a certificate, with its chain, for servers that ask for one.
+    pub client_certificate: Option<String>,
+    /// PEM file of its private key.
+    pub client_key: Option<String>,
+    /// Where it is shown; empty: to every granted origin that asks.
+    pub client_origins: Vec<String>,
 }

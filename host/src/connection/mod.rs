@@ -35,6 +35,8 @@ pub struct ConnectionOptions {
     pub allow: Vec<String>,
     /// Secrets that the connector may see in plain text, by name, besides those of the configuration's `host.reveal`.
     pub reveal: Vec<String>,
+    /// The minisign key that the connector must be signed for; otherwise the configuration's `host.public_key`.
+    pub public_key: Option<String>,
     /// Holds the connector to what was accepted of it before.
     pub lock: Option<Lock>,
 }
@@ -88,11 +90,13 @@ pub struct Connection {
 impl Connection {
     /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
     pub fn open(options: ConnectionOptions, runtimes: &Runtimes) -> Result<Self> {
-        let ConnectionOptions { connector: path, config: mut file, secrets: sources, allow, reveal, lock } = options;
+        let ConnectionOptions { connector: path, config: mut file, secrets: sources, allow, reveal, public_key, lock } =
+            options;
         let mut settings = file.settings.clone();
         settings.allow.extend(allow);
         settings.reveal.extend(reveal);
-        let connector = Connector::load(&Engine::new(&settings.limits)?, &path)?;
+        let public_key = public_key.or_else(|| settings.public_key.clone());
+        let connector = Connector::load(&Engine::new(&settings.limits)?, &path, public_key.as_deref())?;
         if connector.surface().wants_secrets() && settings.reveal.is_empty() {
             let error = Error::new(ErrorKind::Denied, "the connector wants to see secrets, which is not granted");
             return Err(about(error, &path).with_help(

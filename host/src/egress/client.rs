@@ -1,6 +1,7 @@
 //! The one HTTP client: pooled, keep-alive, HTTP/1.1 and 2, no redirects, no proxy of the environment, and a resolver that
 //! gives out only addresses that may be dialled.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +13,17 @@ use url::Url;
 
 use super::address::AddressClass;
 use super::grant::Grants;
+use super::tls;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
 
+#[expect(clippy::disallowed_types, reason = "the one place that has an HTTP client")]
+type HttpClient = reqwest::Client;
+
 pub(super) struct Client {
-    #[expect(clippy::disallowed_types, reason = "the one place that has an HTTP client")]
-    client: reqwest::Client,
+    client: HttpClient,
+    /// Shows the client certificate to these origins; none: there is no certificate, or `client` shows it to all.
+    certified: Option<(BTreeSet<String>, HttpClient)>,
     response_bytes: u64,
 }
 
@@ -35,39 +41,56 @@ pub(super) struct Failure {
 }
 
 impl Client {
-    pub(super) fn new(settings: &Settings, grants: Arc<Grants>) -> Result<Self> {
+    pub(super) fn new(settings: &Settings, grants: &Arc<Grants>) -> Result<Self> {
         // Fails only when another part of the process installed one before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let wrong = |message: String| Error::new(ErrorKind::Config, message);
-        #[expect(clippy::disallowed_types, reason = "the one place that has an HTTP client")]
-        let mut builder = reqwest::Client::builder()
+        let identity = tls::identity(&settings.tls)?;
+        let origins = tls::client_origins(&settings.tls)?;
+        let (for_all, for_some) = if origins.is_empty() { (identity, None) } else { (None, identity) };
+        let certified = for_some.map(|identity| Self::client(settings, grants, Some(identity))).transpose()?;
+        Ok(Self {
+            client: Self::client(settings, grants, for_all)?,
+            certified: certified.map(|client| (origins, client)),
+            response_bytes: settings.limits.response_bytes,
+        })
+    }
+
+    fn client(settings: &Settings, grants: &Arc<Grants>, identity: Option<reqwest::Identity>) -> Result<HttpClient> {
+        let mut builder = HttpClient::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
             .retry(reqwest::retry::never())
-            .dns_resolver(Arc::new(GuardedResolver { grants }))
+            .dns_resolver(Arc::new(GuardedResolver { grants: grants.clone() }))
             .connect_timeout(Duration::from_secs_f64(settings.limits.connect_secs))
             .timeout(Duration::from_secs_f64(settings.limits.response_secs))
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(64)
             .user_agent(concat!("airlock/", env!("CARGO_PKG_VERSION")));
-        if let Some(file) = &settings.tls.ca_file {
-            let pem = std::fs::read(file)
-                .map_err(|source| wrong(format!("host.tls.ca_file {file} can't be read")).with_source(source))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|source| wrong(format!("host.tls.ca_file {file} is no PEM bundle")).with_source(source))?;
-            builder = builder.tls_certs_merge(certificates);
+        if let Some(authorities) = tls::authorities(&settings.tls)? {
+            builder = builder.tls_certs_merge(authorities);
+        }
+        if let Some(identity) = identity {
+            builder = builder.identity(identity);
         }
         if let Some(proxy) = &settings.proxy {
             let proxy = reqwest::Proxy::all(proxy).map_err(|source| {
-                wrong("host.proxy is no proxy URL".to_owned()).with_source(source).with_help("write http://host:port")
+                Error::new(ErrorKind::Config, "host.proxy is no proxy URL")
+                    .with_source(source)
+                    .with_help("write http://host:port")
             })?;
             builder = builder.proxy(proxy);
         }
-        let client = builder
-            .build()
-            .map_err(|source| Error::new(ErrorKind::Internal, "the HTTP client can't be made").with_source(source))?;
-        Ok(Self { client, response_bytes: settings.limits.response_bytes })
+        builder.build().map_err(|source| {
+            Error::new(ErrorKind::Config, "the HTTP client can't be made: see host.tls").with_source(source)
+        })
+    }
+
+    fn of(&self, url: &Url) -> &HttpClient {
+        match &self.certified {
+            Some((origins, client)) if origins.contains(&url.origin().ascii_serialization()) => client,
+            _ => &self.client,
+        }
     }
 
     pub(super) async fn send(
@@ -77,7 +100,7 @@ impl Client {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<Answer, Failure> {
-        let mut request = self.client.request(method.clone(), url.clone()).headers(headers.clone());
+        let mut request = self.of(url).request(method.clone(), url.clone()).headers(headers.clone());
         if !body.is_empty() {
             request = request.body(body.clone());
         }
@@ -146,6 +169,16 @@ fn failure(error: &reqwest::Error, url: &Url) -> Failure {
     let mut told = Error::new(ErrorKind::Unavailable, message).with_context("url", shown(url));
     if let Some(cause) = causes.last() {
         told = told.with_source(cause.clone());
+    }
+    let cause = causes.last().map(String::as_str).unwrap_or_default();
+    if cause.contains("UnknownIssuer") {
+        told = told.with_help("an authority of your own: name its certificate in host.tls.ca_file");
+    } else if cause.contains("CertificateRequired") {
+        told = told.with_help("the server asks for a certificate: host.tls.client_certificate and client_key");
+    }
+    if error.is_timeout() {
+        let setting = if error.is_connect() { "connect_secs" } else { "response_secs" };
+        told = told.with_help(format!("is it up? or raise host.limits.{setting}"));
     }
     Failure { error: told, transient: true }
 }

@@ -12,6 +12,7 @@ mod oauth2;
 mod pace;
 mod redact;
 mod retry;
+mod tls;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,7 +91,7 @@ impl Egress {
         let placeholders: Vec<_> = secrets.iter().filter_map(named).collect();
         known.extend(placeholders.iter().map(|(_, secret)| secret.clone()));
         Ok(Self {
-            client: Client::new(&settings, grants.clone())?,
+            client: Client::new(&settings, &grants)?,
             paces: pace::Paces::new(settings.rate_limit.clone()),
             grants,
             settings,
@@ -274,6 +275,12 @@ impl Egress {
     fn masked(&self, answer: Answer) -> Response {
         let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
         let mut headers = answer.headers;
+        // A name can't be masked: there would be another header of that name.
+        let telling = |name: &&HeaderName| matches!(redactor.text(name.as_str()), Cow::Owned(_));
+        let telling: Vec<HeaderName> = headers.keys().filter(telling).cloned().collect();
+        for name in telling {
+            headers.remove(name);
+        }
         for value in headers.values_mut() {
             // As bytes: one character beyond ASCII beside it must not hide a secret.
             let masked = redactor.body(Bytes::copy_from_slice(value.as_bytes()));

@@ -125,13 +125,14 @@ impl OAuth2 {
         };
         let answer: Value = serde_json::from_slice(body).map_err(|_| bad())?;
         let token = SecretString::from(answer.get("access_token").and_then(Value::as_str).ok_or_else(bad)?.to_owned());
-        let seconds = match answer.get("expires_in") {
+        let seconds: Option<f64> = match answer.get("expires_in") {
             Some(Value::Number(number)) => number.as_f64(),
             Some(Value::String(text)) => text.parse().ok(),
             _ => None,
         };
-        let lifetime =
-            seconds.map_or(self.default_expiration, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
+        let lifetime = seconds
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds.clamp(0.0, 1e9)).ok())
+            .unwrap_or(self.default_expiration);
         cached.expires = Some(Instant::now() + lifetime.saturating_sub(AHEAD.min(lifetime / 2)));
         cached.token = Some(token.clone());
         if let Some(rotated) = answer.get("refresh_token").and_then(Value::as_str) {
@@ -237,6 +238,8 @@ mod tests {
         assert!(cached.good().is_some());
         client.accept(&mut cached, br#"{"access_token": "t", "expires_in": 0}"#).unwrap();
         assert!(cached.good().is_none());
+        client.accept(&mut cached, br#"{"access_token": "t", "expires_in": "NaN"}"#).unwrap();
+        assert!(cached.good().is_some(), "no time at all: the default counts");
         let error = client.accept(&mut cached, b"{\"error\": \"x\"}").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthorized);
     }

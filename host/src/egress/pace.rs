@@ -43,7 +43,8 @@ impl Pace {
     fn new(settings: &RateLimit) -> Self {
         let rate = settings.requests_per_second.filter(|rate| *rate > 0.0).and_then(|rate| {
             let burst = NonZeroU32::new(rate.ceil() as u32).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::with_period(std::time::Duration::from_secs_f64(1.0 / rate))?.allow_burst(burst);
+            let quota =
+                Quota::with_period(std::time::Duration::try_from_secs_f64(1.0 / rate).ok()?)?.allow_burst(burst);
             Some(RateLimiter::direct(quota))
         });
         Self { under_way: Arc::new(Semaphore::new(settings.concurrent_requests.max(1))), rate }

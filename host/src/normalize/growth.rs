@@ -107,7 +107,7 @@ impl StreamRows {
             if self.tables.len() >= context.options.max_tables_per_stream {
                 return Err(limit("tables per stream", context.options.max_tables_per_stream)
                     .with_context("stream", self.plan.stream.clone())
-                    .with_help("set max_table_nesting for this stream"));
+                    .with_help("set max_table_nesting for this stream, or raise host.limits.tables_per_stream"));
             }
             let table = TableSchema {
                 name: name.clone(),

@@ -27,7 +27,6 @@ pub use column::TYPE_METADATA;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::TableBatch;
-use crate::sandbox::PageRecords;
 use crate::schema::{DataType, Naming, Schema, StreamPlan, StreamSpec};
 use flatten::{Context, StreamRows};
 use row_id::RandomIds;
@@ -66,16 +65,6 @@ pub enum Records<'a> {
     JsonLines(&'a [u8]),
     /// An Arrow IPC stream of flat columns.
     ArrowIpc(&'a [u8]),
-}
-
-impl<'a> From<&'a PageRecords> for Records<'a> {
-    fn from(records: &'a PageRecords) -> Self {
-        match records {
-            PageRecords::JsonArray(bytes) => Self::JsonArray(bytes),
-            PageRecords::JsonLines(bytes) => Self::JsonLines(bytes),
-            PageRecords::ArrowIpc(bytes) => Self::ArrowIpc(bytes),
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

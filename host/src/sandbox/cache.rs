@@ -1,32 +1,33 @@
 //! Compiled components on disk, so that a connector starts in a millisecond.
 //!
 //! A compiled file is native code. It is kept in a private folder, named by the digest of the component, the engine's
-//! version and its settings, and carries a MAC under a key of that folder; one that does not fit is compiled anew. Must
-//! never load a file from anywhere else.
+//! version and its settings, and carries a MAC under a key of that folder; one that does not fit is not used. A cache that
+//! can't be used is no error: it is only slower. Must never load a file from anywhere else.
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
+use crate::private_folder;
+
 const MAC_LENGTH: usize = 32;
 
-/// The component of `bytes`, from the cache or compiled. A cache that can't be used is no error: it is only slower.
-pub(super) fn compiled(engine: &wasmtime::Engine, bytes: &[u8], digest: &str) -> wasmtime::Result<Component> {
-    let Some(folder) = folder() else { return Component::new(engine, bytes) };
-    let file = folder.join(format!("{}.cwasm", key(engine, digest)));
-    if let Some(component) = load(engine, &folder, &file) {
-        return Ok(component);
-    }
-    let component = Component::new(engine, bytes)?;
-    if let Err(error) = store(&component, &folder, &file) {
+/// What is kept of the component with this digest.
+pub(super) fn find(engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
+    let folder = folder()?;
+    load(engine, &folder, &folder.join(format!("{}.cwasm", key(engine, digest))))
+}
+
+pub(super) fn keep(engine: &wasmtime::Engine, digest: &str, component: &Component) {
+    let Some(folder) = folder() else { return };
+    if let Err(error) = store(component, &folder, &folder.join(format!("{}.cwasm", key(engine, digest)))) {
         tracing::debug!(%error, "the compiled component was not kept");
     }
-    Ok(component)
 }
 
 fn key(engine: &wasmtime::Engine, digest: &str) -> String {
@@ -45,10 +46,8 @@ fn folder() -> Option<PathBuf> {
         .or_else(|| std::env::var_os("XDG_CACHE_HOME").map(|base| PathBuf::from(base).join("airlock")))
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/airlock")))?;
     let folder = base.join("compiled");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).ok()?;
-    let metadata = fs::symlink_metadata(&folder).ok()?;
-    let own = fs::metadata("/proc/self").map_or(metadata.uid(), |process| process.uid());
-    (metadata.is_dir() && metadata.mode() & 0o077 == 0 && metadata.uid() == own).then_some(folder)
+    private_folder::create(&folder).ok()?;
+    private_folder::stays(&folder).then_some(folder)
 }
 
 fn load(engine: &wasmtime::Engine, folder: &Path, file: &Path) -> Option<Component> {

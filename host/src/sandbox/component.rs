@@ -1,5 +1,6 @@
 //! Loads a component and says what it is: its digest, what it imports, what it exports.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,14 +10,12 @@ use wasmtime::component::{HasSelf, Linker};
 
 use super::bindings::ConnectorPre;
 use super::imports::InstanceState;
-use super::{Engine, bindings, cache, printable};
+use super::{Engine, bindings, cache, compile, printable, signature};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The contract that this host speaks: `airlock:connector/source@0.1.x`.
 const CONTRACT: &str = "airlock:connector/source@";
 const CONTRACT_VERSION: (u64, u64) = (0, 1);
-/// A component larger than this takes minutes to compile.
-const LARGEST: u64 = 100 << 20;
 
 /// A loaded connector. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +31,8 @@ pub struct Surface {
     /// SHA-256 of the file, in hexadecimal.
     pub digest: String,
     pub bytes: usize,
+    /// What the signer says of it, if a signature was asked for.
+    pub signed: Option<String>,
     pub imports: Vec<String>,
     pub exports: Vec<String>,
 }
@@ -45,36 +46,40 @@ impl Surface {
 
 impl Connector {
     /// Errors: no such file (`Usage`); not a component, not a connector, another version of the contract, an import that
-    /// no connector gets (`Connector`).
-    pub fn load(engine: &Engine, path: &Path) -> Result<Self> {
+    /// no connector gets (`Connector`). With a public key, it must be signed.
+    pub fn load(engine: &Engine, path: &Path, public_key: Option<&str>) -> Result<Self> {
         let about = |error: Error| error.with_context("connector", path.display().to_string());
         let unreadable = |source: std::io::Error| {
             about(Error::new(ErrorKind::Usage, "the connector can't be read").with_source(source)).with_help(
                 "give the path of a .wasm file; `make build` leaves one at target/wasm32-wasip2/release/connector.wasm",
             )
         };
-        let metadata = std::fs::metadata(path).map_err(unreadable)?;
-        if metadata.is_dir() {
+        let most = engine.limits.component_bytes;
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.is_dir() {
             return Err(about(Error::new(ErrorKind::Usage, "a folder, not a connector"))
                 .with_help("give the path of a .wasm file"));
         }
-        if metadata.len() > LARGEST {
-            return Err(about(Error::new(ErrorKind::LimitExceeded, format!("larger than {} MiB", LARGEST >> 20))));
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > most {
+            let error = Error::new(ErrorKind::LimitExceeded, format!("the component is larger than {most} bytes"));
+            return Err(about(error.with_help("raise host.limits.component_bytes")));
         }
-        Self::from_bytes(engine, &std::fs::read(path).map_err(unreadable)?).map_err(about)
+        let signed = public_key.map(|key| signature::check(path, &bytes, key)).transpose().map_err(about)?;
+        Self::from_bytes(engine, &bytes, signed).map_err(about)
     }
 
-    pub fn from_bytes(engine: &Engine, bytes: &[u8]) -> Result<Self> {
+    fn from_bytes(engine: &Engine, bytes: &[u8], signed: Option<String>) -> Result<Self> {
         check_kind(bytes)?;
         let digest = cache::hex(&Sha256::digest(bytes));
-        let component = cache::compiled(&engine.wasmtime, bytes, &digest).map_err(|source| {
-            Error::new(ErrorKind::Connector, "the component can't be compiled").with_source(source.to_string())
-        })?;
+        let component = compile::compiled(engine, bytes, &digest)?;
         let types = component.component_type();
         let name = |(name, _): (&str, ComponentItem)| name.to_owned();
         let surface = Surface {
             digest,
             bytes: bytes.len(),
+            signed,
             imports: types.imports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
             exports: types.exports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use wasmtime::Config;
 
+use super::limits::MemoryBudget;
 use crate::config::settings::Limits;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -17,6 +18,7 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) limits: Arc<Limits>,
+    pub(super) memory: Arc<MemoryBudget>,
     _ticker: Arc<Ticker>,
 }
 
@@ -34,7 +36,8 @@ impl Engine {
         })?;
         let ticker = Ticker::start(wasmtime.clone())
             .map_err(|source| Error::new(ErrorKind::Internal, "the epoch thread can't start").with_source(source))?;
-        Ok(Self { wasmtime, limits: Arc::new(limits.clone()), _ticker: Arc::new(ticker) })
+        let memory = Arc::new(MemoryBudget::new(limits.total_memory_bytes));
+        Ok(Self { wasmtime, limits: Arc::new(limits.clone()), memory, _ticker: Arc::new(ticker) })
     }
 
     /// How many epochs a call may compute for.

@@ -4,11 +4,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use secrecy::ExposeSecret as _;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
@@ -17,6 +15,7 @@ use wasmtime_wasi_http::{
 use super::bindings::airlock::connector::{log, secrets, types};
 use super::instance::convert_diagnostic;
 use super::limits::InstanceLimits;
+use super::said::Said;
 use super::{Engine, printable};
 use crate::diagnostic::Diagnostic;
 use crate::egress::{self, Egress, Traffic};
@@ -57,8 +56,7 @@ pub(super) struct InstanceState {
     log: LogSink,
     log_lines: u32,
     log_bytes_left: usize,
-    /// What a panicking guest says.
-    pub(super) stderr: MemoryOutputPipe,
+    pub(super) said: Said,
 }
 
 /// The connector's side of the egress; it remembers the last failure, of which the connector learns only the kind.
@@ -82,16 +80,16 @@ impl InstanceState {
         log: LogSink,
         io: tokio::runtime::Handle,
     ) -> Self {
-        let stderr = MemoryOutputPipe::new(4096);
+        let said = Said::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(engine.limits.handles);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(engine.limits.request_header_bytes);
         Self {
-            wasi: WasiCtxBuilder::new().stderr(stderr.clone()).build(),
+            wasi: WasiCtxBuilder::new().stderr(said.clone()).build(),
             http,
             table,
-            limits: InstanceLimits::new(engine.limits.memory_bytes),
+            limits: InstanceLimits::new(engine.limits.memory_bytes, engine.memory.clone()),
             ticks: 0,
             waits_before: 0,
             gate: Gate {
@@ -105,7 +103,7 @@ impl InstanceState {
             log,
             log_lines: 0,
             log_bytes_left: engine.limits.log_bytes,
-            stderr,
+            said,
         }
     }
 }
@@ -278,12 +276,4 @@ impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// The last words of a guest that panicked.
-pub(super) fn last_words(pipe: &MemoryOutputPipe) -> Option<String> {
-    let said: Bytes = pipe.contents();
-    let said = String::from_utf8_lossy(&said);
-    let said = said.trim();
-    (!said.is_empty()).then(|| printable(said))
 }

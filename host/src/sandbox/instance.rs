@@ -12,7 +12,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::airlock::connector::types as wit_types;
 use super::bindings::exports::airlock::connector::source as wit;
-use super::imports::{InstanceState, last_words};
+use super::imports::InstanceState;
 use super::spec;
 use super::{Connector, LogSink, bindings, printable};
 use crate::config::secret_places;
@@ -257,7 +257,8 @@ impl Instance {
             .with_help("raise host.limits.partitions_per_call"));
         }
         for partition in &partitions {
-            check_size("name of a partition", &partition.id, LONGEST_PARTITION_NAME, None)?;
+            let most = self.limits.partition_id_bytes;
+            check_size("name of a partition", &partition.id, most, Some("host.limits.partition_id_bytes"))?;
             self.check_checkpoint("partition", &partition.data)?;
         }
         Ok(partitions.into_iter().map(|partition| Partition { id: partition.id, data: partition.data }).collect())
@@ -505,8 +506,6 @@ pub(super) fn convert_diagnostic(diagnostic: wit_types::Diagnostic, text: &impl 
     }
 }
 
-const LONGEST_PARTITION_NAME: usize = 4096;
-
 fn check_size(what: &str, text: &str, most: usize, setting: Option<&str>) -> Result<()> {
     if text.len() <= most {
         return Ok(());
@@ -518,6 +517,14 @@ fn check_size(what: &str, text: &str, most: usize, setting: Option<&str>) -> Res
     })
 }
 
+/// Limits that wasmtime holds itself: its words for each, and ours.
+const REFUSALS: &[(&str, &str)] = &[
+    ("fuel allocated for hostcalls", "what one call may hand over (host.limits.page_bytes)"),
+    ("total size of fields", "the size of a request's header fields (host.limits.request_header_bytes)"),
+    ("no free keys", "the resources that it may hold (host.limits.handles)"),
+    ("allocate another handle", "the resources that it may hold (host.limits.handles)"),
+];
+
 fn trapped(store: &Store<InstanceState>, function: &str, trap: &wasmtime::Error, tick_limit: u64) -> Error {
     let state = store.data();
     let limit = if state.ticks > tick_limit {
@@ -526,17 +533,16 @@ fn trapped(store: &Store<InstanceState>, function: &str, trap: &wasmtime::Error,
         Some(refused.clone())
     } else if trap.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
         Some("its stack of 512 KiB".to_owned())
-    } else if trap.root_cause().to_string().contains("fuel allocated for hostcalls") {
-        Some("what one call may hand over (host.limits.page_bytes)".to_owned())
     } else {
-        None
+        let cause = trap.root_cause().to_string();
+        REFUSALS.iter().find(|(words, _)| cause.contains(words)).map(|(_, limit)| (*limit).to_owned())
     };
     let error = match limit {
         Some(limit) => Error::new(ErrorKind::LimitExceeded, format!("the connector went over {limit}")),
         None => Error::new(ErrorKind::Connector, "the connector crashed"),
     };
     let error = error.with_context("in", function.to_owned());
-    let cause = last_words(&state.stderr).unwrap_or_else(|| trap.root_cause().to_string());
+    let cause = state.said.text().unwrap_or_else(|| trap.root_cause().to_string());
     error.with_source(state.gate.redact(&printable(&cause)))
 }
 

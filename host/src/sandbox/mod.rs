@@ -6,11 +6,14 @@
 
 mod bindings;
 mod cache;
+mod compile;
 mod component;
 mod engine;
 mod imports;
 mod instance;
 mod limits;
+mod said;
+mod signature;
 mod spec;
 
 pub use component::{Connector, Surface};

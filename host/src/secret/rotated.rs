@@ -5,11 +5,13 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
+
+use crate::private_folder;
 
 /// The newest token in place of `original`, if a server gave one.
 pub fn find(token_url: &str, original: &SecretString) -> Option<SecretString> {
@@ -22,7 +24,7 @@ pub fn keep(token_url: &str, original: &SecretString, rotated: &SecretString) ->
         return Err(std::io::Error::other("there is no folder for it: set XDG_STATE_HOME or HOME"));
     };
     if let Some(folder) = file.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        private_folder::create(folder)?;
     }
     let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
     let mut output = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;

@@ -43,9 +43,14 @@ pub(crate) fn strike(behaviour: &str) {
             }
         }
         "stderr" => {
-            for _ in 0..100_000 {
+            for _ in 0..1000 {
+                println!("{}", "x".repeat(1000));
                 eprintln!("{}", "x".repeat(1000));
             }
+        }
+        "stderr and panic" => {
+            eprintln!("{}", "x".repeat(100_000));
+            panic!("after all that was said");
         }
         "look around" => {
             let found = [

@@ -1,0 +1,39 @@
+//! From a component's bytes to native code, within a time limit.
+//!
+//! Nothing can stop a compiler from the outside, so it works on a thread of its own, and who waits too long gives up: the
+//! error ends the program, and the thread with it. Must never be given bytes whose size nobody has checked.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use wasmtime::component::Component;
+
+use super::{Engine, cache};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The component of `bytes`, from the cache or compiled.
+pub(super) fn compiled(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component> {
+    if let Some(component) = cache::find(&engine.wasmtime, digest) {
+        return Ok(component);
+    }
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let (compiler, code) = (engine.wasmtime.clone(), bytes.to_owned());
+    std::thread::Builder::new()
+        .name("compiler".to_owned())
+        // Nobody receives what comes too late.
+        .spawn(move || drop(sender.send(Component::new(&compiler, &code))))
+        .map_err(|source| Error::new(ErrorKind::Internal, "the compiler can't start").with_source(source))?;
+    let limit = engine.limits.compile_secs;
+    let outcome = receiver.recv_timeout(Duration::from_secs_f64(limit)).map_err(|given_up| match given_up {
+        mpsc::RecvTimeoutError::Timeout => {
+            Error::new(ErrorKind::LimitExceeded, format!("the component takes longer than {limit} s to compile"))
+                .with_help("raise host.limits.compile_secs, if you trust where it comes from")
+        }
+        mpsc::RecvTimeoutError::Disconnected => Error::new(ErrorKind::Connector, "the component crashes the compiler"),
+    })?;
+    let component = outcome.map_err(|source| {
+        Error::new(ErrorKind::Connector, "the component can't be compiled").with_source(source.to_string())
+    })?;
+    cache::keep(&engine.wasmtime, digest, &component);
+    Ok(component)
+}
