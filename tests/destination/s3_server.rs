@@ -71,6 +71,7 @@ impl S3Server {
 
 /// What lies below a folder of the bucket, on this machine.
 pub(crate) fn download(environment: &[(String, String)], folder: &str) -> TempDir {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut store = AmazonS3Builder::new().with_bucket_name(BUCKET);
     for (name, value) in environment {
         // Variables with other purposes are none of the store's.
