@@ -59,7 +59,7 @@ impl Format {
         batches: &[RecordBatch],
     ) -> Result<(), ArrowError> {
         let schema = layout::arrow_schema(table);
-        let batches = batches.iter().map(|batch| layout::whole(batch, &schema));
+        let mut batches = batches.iter().map(|batch| layout::whole(batch, &schema));
         match self {
             Self::Jsonl => {
                 for content in older {
@@ -73,7 +73,7 @@ impl Format {
             }
             Self::Csv => {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
-                batches.map(|batch| writer.write(&printable(&batch?)?)).collect()
+                batches.try_for_each(|batch| writer.write(&printable(&batch?)?))
             }
             Self::Parquet => {
                 let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
