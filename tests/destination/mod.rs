@@ -7,6 +7,7 @@ use airlock_host::error::ErrorKind;
 
 mod commands;
 mod continue_dlt;
+mod layout;
 mod packages;
 pub(crate) mod postgres_server;
 pub(crate) mod s3_server;

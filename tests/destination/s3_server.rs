@@ -3,7 +3,9 @@
 //! Must never reach anything but this machine.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
+#[expect(clippy::disallowed_types, reason = "the test's own server")]
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -28,7 +30,6 @@ impl S3Server {
     /// With one bucket. None where moto is not installed.
     pub(crate) fn start() -> Option<Self> {
         if !std::path::Path::new(MOTO).exists() {
-            eprintln!("moto is not installed: skipped");
             return None;
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -71,6 +72,7 @@ impl S3Server {
 
 /// What lies below a folder of the bucket, on this machine.
 pub(crate) fn download(environment: &[(String, String)], folder: &str) -> TempDir {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut store = AmazonS3Builder::new().with_bucket_name(BUCKET);
     for (name, value) in environment {
         // Variables with other purposes are none of the store's.

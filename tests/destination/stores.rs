@@ -161,6 +161,10 @@ impl FilesStore {
     pub(crate) fn new(format: &'static str) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), format }
     }
+
+    pub(crate) fn dataset(&self) -> PathBuf {
+        self.folder.path().join(DATASET)
+    }
 }
 
 impl Store for FilesStore {

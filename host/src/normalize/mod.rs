@@ -124,6 +124,14 @@ impl Normalizer {
         for spec in streams {
             match StreamPlan::read(spec, &naming) {
                 Ok(plan) => {
+                    let mut others = rows.values().map(|rows: &StreamRows| &rows.plan);
+                    if let Some(other) = others.find(|other| plan.clashes_with(other)) {
+                        let (table, other) = (&plan.table, &other.stream);
+                        let problem = format!(
+                            "the stream `{other}` fills the table `{table}` too, so neither can replace it: give each a table_name of its own"
+                        );
+                        problems.push(hint_problem(&spec.name, &problem));
+                    }
                     if plan.loaded {
                         warnings.extend(plan.apply(&mut schema).into_iter().map(|column| {
                             format!("`{column}` keeps the type that it has in the destination, not the hinted one")

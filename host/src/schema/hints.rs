@@ -171,6 +171,12 @@ impl StreamPlan {
         }
     }
 
+    /// Whether both fill one table and one of them replaces it: it would delete what the other one brings.
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        let replaces = |plan: &Self| plan.write_disposition == WriteDisposition::Replace || plan.scd2().is_some();
+        self.loaded && other.loaded && self.table == other.table && (replaces(self) || replaces(other))
+    }
+
     pub fn hints(&self, table: &str) -> Option<&IndexMap<String, ColumnHint>> {
         self.columns.get(table)
     }
@@ -365,5 +371,22 @@ mod tests {
         let hints =
             json!({"columns": {"a": {"data_type": "int"}}, "schema_contract": "freez", "max_table_nesting": -1});
         assert_eq!(read(WriteDisposition::Append, &hints, &[]).unwrap_err().len(), 3);
+    }
+
+    #[test]
+    fn streams_that_share_a_table_do_not_replace_it() {
+        use WriteDisposition::{Append, Merge, Replace};
+        let (table, other) = (json!({"table_name": "t"}), json!({"table_name": "u"}));
+        let scd2 = json!({"table_name": "t", "strategy": "scd2"});
+        for ((one, its), (another, others), clash) in [
+            ((Append, &table), (Append, &table), false),
+            ((Append, &table), (Replace, &table), true),
+            ((Replace, &table), (Replace, &table), true),
+            ((Replace, &table), (Replace, &other), false),
+            ((Merge, &scd2), (Append, &table), true),
+        ] {
+            let (one, another) = (read(one, its, &[]).unwrap(), read(another, others, &[]).unwrap());
+            assert_eq!(one.clashes_with(&another), clash, "{one:?} {another:?}");
+        }
     }
 }

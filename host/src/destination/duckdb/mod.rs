@@ -15,7 +15,7 @@ use super::sql::{Database, SqlDestination};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What DuckDB may hold in memory before it spills to a folder beside the file.
-const MEMORY_LIMIT: &str = "64MB";
+const MEMORY_LIMIT: &str = "48MB";
 const THREADS: i64 = 2;
 /// How much of what DuckDB has freed its allocator may keep for later.
 const ALLOCATOR_KEEPS: &str = "16MB";

@@ -11,12 +11,14 @@ use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use percent_encoding::percent_decode_str;
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
+use super::commit_log::LOADS;
+use super::refused;
 use super::storage::{Fill, Storage};
-use super::{LOADS, refused};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often one request is tried again; the pipeline tries whole packages again.
@@ -63,7 +65,8 @@ impl Bucket {
         };
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::new(ErrorKind::Internal, "no runtime").with_source(error))?;
-        let folder = parsed.path().trim_matches('/');
+        let folder = percent_decode_str(parsed.path()).decode_utf8_lossy();
+        let folder = folder.trim_matches('/');
         let root = if folder.is_empty() { dataset.to_owned() } else { format!("{folder}/{dataset}") };
         let opened = store.map_err(failed).map(|store| Self { store, root, runtime });
         opened.and_then(|bucket| bucket.files(LOADS).map(|_| bucket)).map_err(|error| {
@@ -85,14 +88,15 @@ impl Storage for Bucket {
         read.map(Vec::from).map_err(failed)
     }
 
-    fn files(&self, folder: &str) -> io::Result<Vec<String>> {
+    fn files(&self, folder: &str) -> io::Result<Vec<(String, u64)>> {
         let folder = self.path(folder)?;
-        let found: Vec<_> = self.runtime.block_on(self.store.list(Some(&folder)).try_collect()).map_err(failed)?;
+        let found: Vec<ObjectMeta> =
+            self.runtime.block_on(self.store.list(Some(&folder)).try_collect()).map_err(failed)?;
         let root = format!("{}/", self.root);
-        let paths = found.iter().filter_map(|object| object.location.as_ref().strip_prefix(&root));
-        let mut paths: Vec<String> = paths.map(str::to_owned).collect();
-        paths.sort();
-        Ok(paths)
+        let file = |object: &ObjectMeta| Some((object.location.as_ref().strip_prefix(&root)?.to_owned(), object.size));
+        let mut files: Vec<(String, u64)> = found.iter().filter_map(file).collect();
+        files.sort();
+        Ok(files)
     }
 
     fn put(&self, path: &str, content: &[u8]) -> io::Result<()> {

@@ -110,7 +110,7 @@ impl CommitLog<'_> {
     fn load_ids(&self, end: &str) -> io::Result<Vec<String>> {
         let (prefix, suffix) = (format!("{LOADS}/{}__", self.pipeline), format!(".{end}"));
         let files = self.storage.files(LOADS)?;
-        let load_ids = files.iter().filter_map(|path| path.strip_prefix(&prefix)?.strip_suffix(&suffix));
+        let load_ids = files.iter().filter_map(|(path, _)| path.strip_prefix(&prefix)?.strip_suffix(&suffix));
         // The name of another pipeline may go on after `__`, a load id is a number.
         let numbers = load_ids.filter(|load_id| load_id.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
         Ok(numbers.map(str::to_owned).collect())
@@ -154,7 +154,7 @@ mod tests {
         assert!(!log.has("1.5").unwrap());
         let left = ["out/t/1.5.jsonl", "state/1.5.json", "schema/1.json"].map(|file| folder.path().join(file).exists());
         assert_eq!(left, [false, false, true]);
-        assert_eq!(storage.files(LOADS).unwrap(), Vec::<String>::new());
+        assert!(storage.files(LOADS).unwrap().is_empty());
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         log.plan(&commit).unwrap();
         log.recover().unwrap();
         log.recover().unwrap();
-        assert_eq!(storage.files("in/t").unwrap(), ["in/t/1.5.jsonl"]);
+        assert_eq!(storage.files("in/t").unwrap(), [("in/t/1.5.jsonl".to_owned(), 3)]);
         assert_eq!(log.newest().unwrap(), Some(commit));
     }
 

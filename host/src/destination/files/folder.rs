@@ -30,7 +30,7 @@ impl Storage for Folder {
         fs::read(self.root.join(path))
     }
 
-    fn files(&self, folder: &str) -> io::Result<Vec<String>> {
+    fn files(&self, folder: &str) -> io::Result<Vec<(String, u64)>> {
         let entries = match fs::read_dir(self.root.join(folder)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -44,7 +44,7 @@ impl Storage for Folder {
             if entry.file_type()?.is_dir() {
                 files.extend(self.files(&path)?);
             } else {
-                files.push(path);
+                files.push((path, entry.metadata()?.len()));
             }
         }
         files.sort();

@@ -8,13 +8,17 @@ use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use crate::destination::layout;
 use crate::destination::printable::printable;
 use crate::schema::TableSchema;
+
+const ROWS_AT_ONCE: usize = 8192;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -40,17 +44,27 @@ impl Format {
         }
     }
 
-    /// Writes a file's whole content. JSON Lines leaves nulls out; CSV begins with the names.
+    /// Whether [`Format::write`] takes older files: those of CSV may have other columns.
+    pub(super) fn can_be_joined(self) -> bool {
+        self != Self::Csv
+    }
+
+    /// Writes a file's whole content: the rows of older files, then new ones. JSON Lines leaves nulls out; CSV begins with
+    /// the names.
     pub(super) fn write(
         self,
         file: &mut (dyn Write + Send),
         table: &TableSchema,
+        older: Vec<Vec<u8>>,
         batches: &[RecordBatch],
     ) -> Result<(), ArrowError> {
         let schema = layout::arrow_schema(table);
-        let batches = batches.iter().map(|batch| layout::whole(batch, &schema));
+        let mut batches = batches.iter().map(|batch| layout::whole(batch, &schema));
         match self {
             Self::Jsonl => {
+                for content in older {
+                    file.write_all(&content)?;
+                }
                 let mut writer = arrow::json::LineDelimitedWriter::new(file);
                 for batch in batches {
                     writer.write(&printable(&batch?)?)?;
@@ -59,11 +73,16 @@ impl Format {
             }
             Self::Csv => {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);
-                batches.map(|batch| writer.write(&printable(&batch?)?)).collect()
+                batches.try_for_each(|batch| writer.write(&printable(&batch?)?))
             }
             Self::Parquet => {
                 let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
                 let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
+                for content in older {
+                    for batch in ParquetRecordBatchReader::try_new(Bytes::from(content), ROWS_AT_ONCE)? {
+                        writer.write(&layout::whole(&batch?, &schema)?)?;
+                    }
+                }
                 for batch in batches {
                     writer.write(&batch?)?;
                 }

@@ -1,4 +1,4 @@
-//! A dataset as a folder of files: `DIR/<dataset>/<table>/<load_id>.<n>.<format>`.
+//! A dataset as a folder of files: `DIR/<dataset>/<table>/<load_id>.<n>.<format>`, of this machine or of an object store.
 //!
 //! What is in a table's folder counts: a file comes into sight when its package is committed, and goes when it is
 //! replaced. `_dlt_loads` has one file per committed package, which names its files. Must never merge: files are never
@@ -8,28 +8,25 @@ mod bucket;
 mod commit_log;
 mod folder;
 mod format;
+mod partition;
+mod plan;
 mod storage;
 
 use std::io;
 
-use arrow::error::ArrowError;
-use jiff::Timestamp;
-
-use self::commit_log::{Commit, CommitLog, LOADS, Move};
+use self::commit_log::CommitLog;
 pub(super) use self::format::Format;
+use self::plan::{Plan, is_name};
 use self::storage::Storage;
 use super::pipeline_state;
-use super::{Capabilities, Destination, Stored, root_table, unknown_pipeline};
+use super::{Capabilities, Destination, Stored, unknown_pipeline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::package::{LoadPackage, LoadReceipt};
-use crate::schema::{Schema, TableSchema, WriteDisposition};
+use crate::schema::Schema;
 use crate::state::State;
+use arrow::error::ArrowError;
 
-const STATE: &str = "_dlt_pipeline_state";
-const VERSION: &str = "_dlt_version";
-/// Where files lie until they come into sight.
-const STAGING: &str = "_dlt_staging";
 /// Most file systems' limit on a name is 255.
 const MAX_IDENTIFIER_LENGTH: usize = 200;
 
@@ -91,31 +88,28 @@ impl Files {
             return Ok(LoadReceipt { rows: Vec::new(), already_loaded: true });
         }
         let previous = log.newest().map_err(refused)?;
-        let mut plan = Plan {
-            storage: &*self.storage,
-            format: self.format,
-            package,
-            commit: Commit::default(),
-            tables: Vec::new(),
-        };
+        let mut plan = Plan::new(&*self.storage, self.format, package);
         plan.tables()?;
         let schema = package.schema.to_stored(None);
         plan.system(previous.as_ref(), &schema.version_hash);
-        let Plan { commit, tables, .. } = plan;
+        let Plan { commit, files, .. } = plan;
 
         log.plan(&commit).map_err(refused)?;
-        let mut rows = Vec::new();
-        for (index, table, file) in tables {
-            let Some(batch) = package.tables.get(index) else { continue };
-            let written = self.storage.write(&file, &mut |writer| self.format.write(writer, table, &batch.batches));
+        let written = package.tables.iter().filter(|rows| files.iter().any(|file| file.table.name == rows.table));
+        let rows = written.map(|rows| (rows.table.clone(), rows.rows() as u64)).collect();
+        for file in files {
+            let older = file.taken_up.iter().map(|path| self.storage.read(path));
+            let mut older = older.collect::<io::Result<Vec<_>>>().map_err(refused)?;
+            let written = self.storage.write(&file.path, &mut |writer| {
+                self.format.write(writer, file.table, std::mem::take(&mut older), &file.batches)
+            });
             written.map_err(|error| {
                 let error = match error {
                     ArrowError::IoError(_, cause) => refused(cause),
                     other => Error::new(ErrorKind::Destination, "the rows can't be written").with_source(other),
                 };
-                error.with_context("table", table.name.clone())
+                error.with_context("table", file.table.name.clone())
             })?;
-            rows.push((table.name.clone(), batch.rows() as u64));
             failpoint::hit("destination.between_tables");
         }
         let state = pipeline_state::encode(&package.pipeline, 1, &package.state)?;
@@ -136,123 +130,6 @@ impl Files {
         }
         Err(Error::new(ErrorKind::Usage, format!("a pipeline named `{pipeline}` can't be stored in files")))
     }
-}
-
-/// What a package is going to do to the folder.
-struct Plan<'a> {
-    storage: &'a dyn Storage,
-    format: Format,
-    package: &'a LoadPackage,
-    commit: Commit,
-    /// The package's tables that are written: position there, schema, file.
-    tables: Vec<(usize, &'a TableSchema, String)>,
-}
-
-impl<'a> Plan<'a> {
-    fn tables(&mut self) -> Result<()> {
-        let package = self.package;
-        // What earlier packages left of streams that begin or end here.
-        for table in package.schema.tables.values() {
-            let stream = &root_table(&package.schema, table).stream;
-            let Some(replacement) = package.replaced.iter().find(|replacement| replacement.stream == *stream) else {
-                continue;
-            };
-            check_name(&table.name)?;
-            let staged = self.files(&format!("{STAGING}/{}", table.name))?;
-            if replacement.begins {
-                self.commit.removed.extend(staged);
-            } else if replacement.ends {
-                for from in staged {
-                    self.comes_into_sight(from, &table.name);
-                }
-            }
-            if replacement.ends {
-                let replaced = self.files(&table.name)?;
-                self.commit.removed.extend(replaced);
-            }
-        }
-        for (index, rows) in package.tables.iter().enumerate() {
-            let table = package.schema.tables.get(&rows.table).ok_or_else(|| {
-                Error::new(ErrorKind::Internal, format!("rows of the table `{}`, which the schema lacks", rows.table))
-            })?;
-            check_name(&table.name)?;
-            let root = root_table(&package.schema, table);
-            let replacement = package.replaced.iter().find(|replacement| replacement.stream == root.stream);
-            match (root.write_disposition, replacement) {
-                (WriteDisposition::Skip, _) => continue,
-                (WriteDisposition::Append, _) | (WriteDisposition::Replace, Some(_)) => {}
-                (WriteDisposition::Merge, _) => {
-                    let error = Error::new(ErrorKind::Destination, "files can't be merged into");
-                    return Err(error
-                        .with_context("table", table.name.clone())
-                        .with_help("choose write_disposition append or replace, or a database as the destination"));
-                }
-                (WriteDisposition::Replace, None) => {
-                    let stream = &root.stream;
-                    let message = format!("rows of the stream `{stream}` came without saying where it begins and ends");
-                    return Err(Error::new(ErrorKind::Internal, message));
-                }
-            }
-            let file = format!("{STAGING}/{}/{}.0.{}", table.name, package.load_id, self.format.extension());
-            self.commit.written.push(file.clone());
-            if replacement.is_none_or(|replacement| replacement.ends) {
-                self.comes_into_sight(file.clone(), &table.name);
-            } else {
-                self.commit.staged.push(file.clone());
-            }
-            self.tables.push((index, table, file));
-        }
-        Ok(())
-    }
-
-    /// State, schema and the rest of the commit.
-    fn system(&mut self, previous: Option<&Commit>, hash: &str) {
-        let package = self.package;
-        let commit = &mut self.commit;
-        commit.load_id.clone_from(&package.load_id);
-        commit.schema_name.clone_from(&package.pipeline);
-        commit.inserted_at = Timestamp::now().to_string();
-        hash.clone_into(&mut commit.schema_version_hash);
-        commit.state = format!("{STATE}/{}__{}.txt", package.pipeline, package.load_id);
-        commit.written.push(commit.state.clone());
-        commit.removed.extend(previous.map(|previous| previous.state.clone()));
-        match previous.filter(|previous| previous.schema_version_hash == hash) {
-            Some(previous) => commit.schema.clone_from(&previous.schema),
-            None => {
-                commit.schema = format!("{VERSION}/{}__{}.json", package.pipeline, package.load_id);
-                commit.written.push(commit.schema.clone());
-            }
-        }
-    }
-
-    fn comes_into_sight(&mut self, from: String, table: &str) {
-        let name = from.rsplit('/').next().unwrap_or_default();
-        let to = format!("{table}/{name}");
-        self.commit.files.push(to.clone());
-        self.commit.moves.push(Move { from, to });
-    }
-
-    /// The data files in a folder of the dataset.
-    fn files(&self, folder: &str) -> Result<Vec<String>> {
-        let end = format!(".{}", self.format.extension());
-        let files = self.storage.files(folder).map_err(refused)?;
-        Ok(files.into_iter().filter(|path| path.ends_with(&end)).collect())
-    }
-}
-
-fn check_name(table: &str) -> Result<()> {
-    if is_name(table) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Destination, format!("a table named `{table}` can't be a folder")))
-}
-
-/// Whether a name stays where it is put, on every file system.
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= MAX_IDENTIFIER_LENGTH + 50
-        && !name.starts_with('.')
-        && !name.contains(['/', '\\', '\0'])
 }
 
 /// Tells apart what the user can do something about.

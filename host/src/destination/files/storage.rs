@@ -20,8 +20,8 @@ pub(super) trait Storage: Debug + Send {
     /// A whole file; an error of the kind `NotFound` if there is none.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
 
-    /// The files in a folder and in the folders below it, as paths, in order; none if there is no folder.
-    fn files(&self, folder: &str) -> io::Result<Vec<String>>;
+    /// The files in a folder and in the folders below it, as paths in order, with their sizes; none if there is no folder.
+    fn files(&self, folder: &str) -> io::Result<Vec<(String, u64)>>;
 
     /// Writes a file: whole under its name or not at all, in the place of one that may be there.
     fn put(&self, path: &str, content: &[u8]) -> io::Result<()>;

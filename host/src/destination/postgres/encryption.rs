@@ -31,7 +31,7 @@ pub(super) fn of_url(url: &str) -> (String, Roots) {
         match parameter.split_once('=') {
             Some(("sslrootcert", "system")) => {}
             Some(("sslrootcert", file)) => {
-                roots = Roots::File(percent_decode_str(file).decode_utf8_lossy().into_owned())
+                roots = Roots::File(percent_decode_str(file).decode_utf8_lossy().into_owned());
             }
             Some(("sslmode", "verify-full" | "verify-ca")) => kept.push(Cow::Borrowed("sslmode=require")),
             _ => kept.push(Cow::Borrowed(parameter)),
