@@ -67,7 +67,7 @@ fn the_signing_connector_runs_only_with_the_secret_granted() {
             .host(["run"])
             .argument(&component)
             .arguments(["--config", "signed.yaml", "--to", "sqlite:signed.sqlite", "-vv"])
-            .arguments(arguments)
+            .arguments(arguments.iter().copied())
             .secret("signing_key", "signing-secret-1")
             .output()
     };

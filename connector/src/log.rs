@@ -36,6 +36,13 @@ impl Log {
         self.write(Level::Info, message);
     }
 
+    /// A warning that is said once, though what it says of `subject` may differ from time to time.
+    pub fn warn_of(&self, subject: &str, what: &str) {
+        if self.said.borrow_mut().insert(subject.to_owned()) {
+            (self.sink)(Level::Warning, &format!("{subject}{what}"));
+        }
+    }
+
     fn write(&self, level: Level, message: &str) {
         if self.said.borrow_mut().insert(message.to_owned()) {
             (self.sink)(level, message);

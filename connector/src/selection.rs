@@ -63,7 +63,7 @@ pub fn select<'a>(document: &'a Document, selector: &Selector, place: &str, log:
     let Some(raw) = matches.pop() else {
         let names = document::names(document.text());
         let has = if names.is_empty() { String::new() } else { format!("; the response has: {}", names.join(", ")) };
-        log.warn(&format!("{place}: the selector `{}` matched nothing{has}", selector.text()));
+        log.warn_of(&format!("{place}: the selector `{}` matched nothing", selector.text()), &has);
         return Selection::Items(Vec::new());
     };
     match document::kind(raw) {

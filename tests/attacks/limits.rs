@@ -25,7 +25,7 @@ fn attacks() -> Vec<(&'static str, Value, Value, Outcome<'static>)> {
     let https = json!({"requests": [{"scheme": "https", "authority": "$AUTHORITY", "path": "/"}], "also": "https://$AUTHORITY"});
     vec![
         ("component_bytes", json!(1000), json!({}), REFUSED),
-        ("compile_secs", json!(0), json!({}), REFUSED),
+        ("compile_secs", json!(0.01), json!({}), REFUSED),
         ("memory_bytes", json!(500_000), json!({}), REFUSED),
         ("total_memory_bytes", json!(32 << 20), json!({"strike": "open:memory"}), REFUSED),
         ("cpu_secs", json!(0.2), json!({"strike": "next:loop"}), FAILS),

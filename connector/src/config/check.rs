@@ -68,7 +68,9 @@ fn check_object(node: &Node<'_>, object: &Object, tag: Option<&str>, diagnostics
             Some(tag) => format!("`{}` is missing, {tag} needs it", key.name),
             None => format!("`{}` is missing", key.name),
         };
-        diagnostics.push(Diagnostic::error("missing-key", &node.at, message).help(key.description));
+        diagnostics.push(
+            Diagnostic::error("missing-key", &node.at, message).help(format!("`{}`: {}", key.name, key.description)),
+        );
     }
 }
 

@@ -132,6 +132,9 @@ impl WasiHttpView for InstanceState {
 
 impl log::Host for InstanceState {
     fn write(&mut self, level: log::Level, message: String) {
+        if self.is_silenced() {
+            return;
+        }
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
@@ -142,6 +145,9 @@ impl log::Host for InstanceState {
     }
 
     fn diagnose(&mut self, found: types::Diagnostic) {
+        if self.is_silenced() {
+            return;
+        }
         let found = convert_diagnostic(found, &|text| self.safe(text));
         self.say(found.message.len(), Remark::Diagnostic(found));
     }
@@ -158,15 +164,16 @@ impl InstanceState {
         printable(&self.gate.redact(text))
     }
 
-    /// Passes a remark on, as long as the connector has not said too much.
+    /// Whether the connector has said too much: the rest costs nothing.
+    fn is_silenced(&self) -> bool {
+        self.log_lines >= LOG_LINES || self.log_bytes_left == 0
+    }
+
     fn say(&mut self, bytes: usize, remark: Remark) {
-        if self.log_lines >= LOG_LINES || self.log_bytes_left == 0 {
-            return;
-        }
         self.log_lines += 1;
         self.log_bytes_left = self.log_bytes_left.saturating_sub(bytes);
         (self.log)(remark);
-        if self.log_lines == LOG_LINES || self.log_bytes_left == 0 {
+        if self.is_silenced() {
             let limit = if self.log_bytes_left == 0 { "host.limits.log_bytes" } else { "1000 messages" };
             let message = format!("the connector says too much ({limit}): the rest is dropped");
             (self.log)(Remark::Message(LogLevel::Warning, message));
