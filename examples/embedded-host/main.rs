@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "the example's own output")]
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use airlock_host::config::ConfigFile;
 use airlock_host::connection::{Connection, ConnectionOptions, RunOptions};
@@ -11,11 +12,11 @@ use airlock_host::error::Result;
 use airlock_host::pipeline::Runtimes;
 use airlock_host::secret::{SecretSource, SecretSources, SecretString};
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [connector, config, to] = arguments.as_slice() else {
         println!("usage: embedded-host CONNECTOR.wasm CONFIG DESTINATION");
-        return Ok(());
+        return Ok(ExitCode::from(2));
     };
 
     // One of these serves any number of connections.
@@ -41,5 +42,5 @@ fn main() -> Result<()> {
     for table in &report.tables {
         println!("{}: {} rows", table.name, table.rows);
     }
-    std::process::exit(i32::from(report.exit_code()));
+    Ok(ExitCode::from(report.exit_code()))
 }

@@ -14,11 +14,16 @@ use super::sql::dialect::{Dialect, TableName, identifier, literal};
 use super::sql::{Database, SqlDestination};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What DuckDB may hold in memory before it spills to a folder beside the file.
-const MEMORY_LIMIT: &str = "48MB";
+/// What DuckDB may hold in memory before it spills to a folder beside the file, in megabytes. Appending needs no more; a
+/// merge into large tables may need some that can't be spilled, and gets it then, step by step.
+const MEMORY_LIMIT: u32 = 48;
+const MOST_MEMORY: u32 = 48 * 64;
+const MEMORY_STEP: u32 = 4;
 const THREADS: i64 = 2;
 /// How much of what DuckDB has freed its allocator may keep for later.
 const ALLOCATOR_KEEPS: &str = "16MB";
+/// How DuckDB begins to say that its limit was too low.
+const OUT_OF_MEMORY: &str = "Out of Memory Error";
 /// What the file is attached as: no dataset is called so.
 const CATALOG: &str = "airlock file";
 
@@ -30,11 +35,13 @@ pub(super) fn open(path: &Path, dataset: &str) -> Result<SqlDestination<DuckDb>>
     check_folder(path)?;
     create(path).map_err(|error| unopened(path, error))?;
     let connection = connect(path).map_err(|error| unopened(path, error))?;
-    Ok(SqlDestination::new(DuckDb { connection }, dataset))
+    Ok(SqlDestination::new(DuckDb { connection, memory_limit: MEMORY_LIMIT }, dataset))
 }
 
 pub(super) struct DuckDb {
     connection: Connection,
+    /// In megabytes.
+    memory_limit: u32,
 }
 
 /// Makes the file unless it is there, under another name first: one that is half made would be no DuckDB file for ever.
@@ -53,7 +60,7 @@ fn create(path: &Path) -> std::result::Result<(), Cause> {
 fn connect(path: &Path) -> duckdb::Result<Connection> {
     let spill = path.with_extension("spill");
     let config = Config::default()
-        .max_memory(MEMORY_LIMIT)?
+        .max_memory(&format!("{MEMORY_LIMIT}MB"))?
         .threads(THREADS)?
         .with("temp_directory", spill.to_string_lossy())?
         .with("allocator_flush_threshold", ALLOCATOR_KEEPS)?
@@ -84,6 +91,8 @@ fn unopened(path: &Path, error: impl Into<Cause>) -> Error {
 /// Tells a full disk from what is wrong with the rows.
 fn refused(error: duckdb::Error) -> Error {
     let text = error.to_string();
+    // What follows is advice for who writes the SQL.
+    let text = text.split("\n\nPossible solutions").next().unwrap_or_default().to_owned();
     let message = if text.contains("No space left on device") { "the disk is full" } else { "DuckDB refused" };
     Error::new(ErrorKind::Destination, message).with_source(Cause::from(text))
 }
@@ -111,6 +120,16 @@ impl Database for DuckDb {
         read().map_err(refused)
     }
 
+    fn takes_more_memory(&mut self, error: &Error) -> bool {
+        let lacked = error.causes().iter().any(|cause| cause.contains(OUT_OF_MEMORY));
+        if !lacked || self.memory_limit >= MOST_MEMORY {
+            return false;
+        }
+        self.memory_limit *= MEMORY_STEP;
+        tracing::info!("DuckDB needs more memory: it may take {} MB now", self.memory_limit);
+        self.connection.execute_batch(&format!("SET memory_limit = '{}MB'", self.memory_limit)).is_ok()
+    }
+
     fn append(&mut self, table: &TableName, batch: &RecordBatch) -> Result<()> {
         let schema = batch.schema();
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
@@ -123,5 +142,28 @@ impl Database for DuckDb {
             appender.flush()
         };
         append().map_err(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lacks_memory_gets_more_of_it_and_what_is_wrong_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        create(&folder.path().join("x.duckdb")).unwrap();
+        let connection = connect(&folder.path().join("x.duckdb")).unwrap();
+        let mut database = DuckDb { connection, memory_limit: MEMORY_LIMIT };
+        let wrong = database.execute("SELECT 1 FROM nothing").unwrap_err();
+        assert!(!database.takes_more_memory(&wrong));
+        // One value can't be spilled.
+        let large = "CREATE TABLE t AS SELECT list(range) AS l FROM range(10_000_000)";
+        let mut attempts = 1;
+        while let Err(error) = database.execute(large) {
+            assert!(database.takes_more_memory(&error), "{error:?}");
+            attempts += 1;
+        }
+        assert!(attempts > 1, "48 MB were enough");
     }
 }

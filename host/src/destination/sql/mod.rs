@@ -39,6 +39,12 @@ pub(crate) trait Database: Send {
         Ok(false)
     }
 
+    /// Called after a transaction that failed and was rolled back: takes more memory, if that was what it lacked and there is
+    /// more to take. Then the transaction is tried again.
+    fn takes_more_memory(&mut self, _error: &Error) -> bool {
+        false
+    }
+
     /// Called before a connection's first transaction: makes sure that no other run of the pipeline writes, if the database does not
     /// see to that by itself.
     fn claim(&mut self, _dataset: &str, _pipeline: &str) -> Result<()> {
@@ -132,8 +138,12 @@ impl<D: Database> Destination for SqlDestination<D> {
             self.database.claim(&self.dataset, &package.pipeline)?;
             self.claimed = true;
         }
-        self.in_transaction(|destination| destination.write(package))
-            .map_err(|error| error.with_context("load", package.load_id.clone()))
+        loop {
+            match self.in_transaction(|destination| destination.write(package)) {
+                Err(error) if self.database.takes_more_memory(&error) => {}
+                done => return done.map_err(|error| error.with_context("load", package.load_id.clone())),
+            }
+        }
     }
 
     fn write_state(&mut self, pipeline: &str, state: &State) -> Result<()> {
