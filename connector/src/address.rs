@@ -4,11 +4,10 @@
 //! a path it can't begin a query or go up, within a query it can't begin another parameter. Only a path that begins with
 //! a placeholder is taken as the value says: a link.
 
-use crate::request::Values;
-use crate::template::{Part, Scope as _, Template};
+use crate::template::{Part, Scope, Template};
 
 /// The address, filled. None: a placeholder has no value.
-pub fn fill(base_url: &str, path: &Template, values: &Values) -> Result<Option<String>, String> {
+pub fn fill(base_url: &str, path: &Template, values: &impl Scope) -> Result<Option<String>, String> {
     let mut filled = String::new();
     for (position, part) in path.parts.iter().enumerate() {
         match part {
@@ -94,6 +93,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
+    use crate::request::Values;
 
     #[test]
     fn base_and_path_are_joined_as_dlt_does() {

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::bindings::airlock::connector::{log, secrets, types};
-use super::instance::convert_diagnostic;
+use super::failure::convert_diagnostic;
 use super::limits::InstanceLimits;
 use super::said::Said;
 use super::{Engine, printable};

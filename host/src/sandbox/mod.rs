@@ -4,22 +4,27 @@
 //! `Connector` is a loaded component; an `Instance` is one running copy of it, which opens the configuration once and
 //! reads one partition after another. Must never link anything that reaches a disk, a socket or a variable.
 
+mod asked;
 mod bindings;
 mod cache;
 mod compile;
 mod component;
 mod engine;
+mod failure;
 mod imports;
 mod instance;
 mod limits;
+mod page;
 mod said;
 mod signature;
 mod spec;
 
+pub use asked::{CredentialRequest, GrantRequest};
 pub use component::{Connector, Surface};
 pub use engine::Engine;
 pub use imports::{LogLevel, LogSink, Remark};
-pub use instance::{CredentialRequest, Description, GrantRequest, Instance, Page, PageRecords, Partition};
+pub use instance::{Description, Instance};
+pub use page::{Page, PageRecords, Partition};
 
 /// A foreign text, made safe to show: one line, no control characters, not endless.
 pub(crate) fn printable(text: &str) -> String {
