@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::support::{host_command::Project, mock_api::MockApi, warehouse};
 
-const CASE_FILES: [&str; 3] =
+pub(crate) const CASE_FILES: [&str; 3] =
     [include_str!("cases/dlt.json"), include_str!("cases/further.json"), include_str!("cases/inventory.json")];
 const NOT_YET: &str = include_str!("cases/not-yet.txt");
 

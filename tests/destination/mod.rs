@@ -1,6 +1,6 @@
 //! One suite for every destination: what each must do, and a store of each to do it in.
 //!
-//! Must never test through the command line: that is the conformance cases' part.
+//! What goes through the command line is in `commands` and `same_rows`.
 
 use airlock_host::destination;
 use airlock_host::error::ErrorKind;
@@ -11,6 +11,7 @@ mod layout;
 mod packages;
 pub(crate) mod postgres_server;
 pub(crate) mod s3_server;
+mod same_rows;
 mod stores;
 mod suite;
 

@@ -12,7 +12,7 @@ use super::postgres_server::PostgresServer;
 use super::s3_server::{BUCKET, download};
 use super::suite::Store;
 
-const DATASET: &str = "pm data";
+pub(crate) const DATASET: &str = "pm data";
 
 fn open(url: &str) -> Box<dyn Destination> {
     destination::open(url, DATASET, PIPELINE).unwrap_or_else(|error| panic!("{error}: {:?}", error.causes()))
@@ -34,14 +34,18 @@ impl DuckDbStore {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("pm.duckdb")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("duckdb:{}", self.path().display())
     }
 }
 
 impl Store for DuckDbStore {
     fn open(&self) -> Box<dyn Destination> {
-        open(&format!("duckdb:{}", self.path().display()))
+        open(&self.url())
     }
 
     fn rows(&self, table: &str, columns: &[&str]) -> Option<Vec<Vec<String>>> {
@@ -77,11 +81,15 @@ impl SqliteStore {
     fn path(&self) -> PathBuf {
         self.0.path().join("pm.sqlite")
     }
+
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite:{}", self.path().display())
+    }
 }
 
 impl Store for SqliteStore {
     fn open(&self) -> Box<dyn Destination> {
-        open(&format!("sqlite:{}", self.path().display()))
+        open(&self.url())
     }
 
     fn rows(&self, table: &str, columns: &[&str]) -> Option<Vec<Vec<String>>> {
@@ -119,6 +127,10 @@ impl PostgresStore {
         let mut client = postgres::Client::connect(&server.url("postgres"), postgres::NoTls).unwrap();
         client.batch_execute(&format!("CREATE DATABASE {database}")).unwrap();
         Self { url: server.url(&database) }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
     }
 }
 
