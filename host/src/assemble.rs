@@ -356,7 +356,10 @@ impl Assembler {
         for change in normalized.changes {
             match change.kind {
                 ChangeKind::Table => self.new_tables.push(change.table),
-                ChangeKind::Column { column, data_type, .. } if !self.new_tables.contains(&change.table) => {
+                ChangeKind::Column { column, data_type, .. }
+                    // A value that does not fit its column is news in a new table as well.
+                    if !self.new_tables.contains(&change.table) || column.contains("__v_") =>
+                {
                     self.changes.push(ColumnAdded { table: change.table, column, data_type });
                 }
                 ChangeKind::Column { .. } | ChangeKind::Collision { .. } => {}

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::assemble::{Assembler, Assembly, Outcome, PackageSize};
 use crate::config::settings::Limits;
-use crate::destination::Destination;
+use crate::destination::{self, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Control, Event, Extraction, Source, StreamActivity};
 use crate::lock::RunLock;
@@ -290,6 +290,14 @@ fn table_reports(receipts: &Receipts, outcome: &Outcome) -> Vec<TableReport> {
         rows,
         write_disposition: known.get(name).map_or(WriteDisposition::Append, |table| table.write_disposition),
         is_new: outcome.new_tables.contains(name),
+        waits: waits(name, outcome),
     };
     tables.into_iter().map(report).collect()
+}
+
+/// Whether a table's rows are to take effect with the end of a stream that has not come to its end.
+fn waits(table: &str, outcome: &Outcome) -> bool {
+    let tables = &outcome.schema.tables;
+    let root = tables.get(outcome.schema.root_of(table));
+    root.is_some_and(|root| destination::needs_whole_stream(root) && !outcome.done.contains(&root.stream))
 }

@@ -49,6 +49,8 @@ pub struct TableReport {
     pub rows: u64,
     pub write_disposition: WriteDisposition,
     pub is_new: bool,
+    /// Its rows lie beside the table until the stream is read to its end.
+    pub waits: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -163,8 +163,12 @@ fn readable(state: &PipelineState) -> String {
     let _ = writeln!(text, "\nunfinished run: the next one goes on there");
     for (name, progress) in &run.streams {
         let listed = if progress.finished { "" } else { ", more may come" };
-        let staged = if progress.staged { ", its rows wait beside the tables" } else { "" };
-        let _ = writeln!(text, "{name}  {} partitions left{listed}{staged}", progress.pending.len());
+        let staged = if progress.staged && !progress.finished { ", its rows wait beside the tables" } else { "" };
+        let _ = writeln!(text, "{name}  {} to read{listed}{staged}", counted(progress.pending.len()));
     }
     text
+}
+
+fn counted(partitions: usize) -> String {
+    if partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
 }

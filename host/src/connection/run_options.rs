@@ -42,6 +42,11 @@ impl Connection {
                 .with_help("give another one with --pipeline NAME"));
         }
         let dataset = options.dataset.unwrap_or_else(|| name.clone());
+        if dataset.trim().is_empty() || dataset.contains(char::is_control) {
+            return Err(
+                Error::new(ErrorKind::Usage, "a dataset needs a name").with_help("give one with --dataset NAME")
+            );
+        }
         let to = options.to.unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
         let streams = selected(&self.streams, &options.select)?;
         let lock = RunLock::acquire(&name, &destination::identity(&to, &dataset))?;

@@ -1,7 +1,6 @@
 //! How fast one origin is asked: requests per second, and requests under way at once.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -42,9 +41,8 @@ impl Paces {
 impl Pace {
     fn new(settings: &RateLimit) -> Self {
         let rate = settings.requests_per_second.filter(|rate| *rate > 0.0).and_then(|rate| {
-            let burst = NonZeroU32::new(rate.ceil() as u32).unwrap_or(NonZeroU32::MIN);
-            let quota =
-                Quota::with_period(std::time::Duration::try_from_secs_f64(1.0 / rate).ok()?)?.allow_burst(burst);
+            // One after the other and never a burst: what an API counts are the requests of any one second.
+            let quota = Quota::with_period(std::time::Duration::try_from_secs_f64(1.0 / rate).ok()?)?;
             Some(RateLimiter::direct(quota))
         });
         Self { under_way: Arc::new(Semaphore::new(settings.concurrent_requests.max(1))), rate }

@@ -411,7 +411,7 @@ impl StreamRows {
         let (kind, what) = if primary_key {
             (ErrorKind::BadData, "a record has no value for a primary key")
         } else {
-            (ErrorKind::Contract, "a record has no value for a column that is not nullable")
+            (ErrorKind::Contract, "a record has no value that fits a column which is not nullable")
         };
         Error::new(kind, what)
             .with_context("stream", self.plan.stream.clone())

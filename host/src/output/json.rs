@@ -23,7 +23,7 @@ pub(super) fn report(report: &Report) -> Value {
     let tables: Vec<Value> = report
         .tables
         .iter()
-        .map(|table| json!({"name": table.name, "rows": table.rows, "write_disposition": table.write_disposition.name(), "new": table.is_new}))
+        .map(|table| json!({"name": table.name, "rows": table.rows, "write_disposition": table.write_disposition.name(), "new": table.is_new, "waits": table.waits}))
         .collect();
     let changes: Vec<Value> = report
         .changes

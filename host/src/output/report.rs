@@ -39,6 +39,11 @@ pub(super) fn render(report: &Report) -> String {
     for change in &report.changes {
         let _ = writeln!(text, "  ~ {}: new column `{}` ({})", change.table, change.column, change.data_type.name());
     }
+    let some_failed = report.streams.iter().any(|stream| stream.error.is_some());
+    if some_failed && !report.load_ids.is_empty() {
+        let _ =
+            writeln!(text, "\nThe next run goes on with what failed and begins anew with the rest; --select chooses.");
+    }
     if report.interrupted {
         let _ = writeln!(text, "\nWhat is loaded is whole; the same command goes on from here.");
     }
@@ -70,6 +75,7 @@ fn stream_line(stream: &StreamReport, width: usize) -> String {
 
 fn table_line(table: &TableReport, width: usize) -> String {
     let how = match table.write_disposition {
+        _ if table.waits => "collected, to take effect when the stream is read to its end",
         WriteDisposition::Append => "appended",
         WriteDisposition::Replace => "replaced",
         WriteDisposition::Merge => "merged",

@@ -160,7 +160,7 @@ const COLUMN_KEYS: &[Key] = &[
     key("merge_key", Shape::Boolean, "Part of the merge key."),
     key("unique", Shape::Boolean, "Its values are unique."),
     key("sort", Shape::Boolean, "Sort the table by it."),
-    key("partition", Shape::Boolean, "Partition the table by it."),
+    key("partition", Shape::Boolean, "Put files into a folder for each of its values."),
     key("cluster", Shape::Boolean, "Cluster the table by it."),
     key("row_key", Shape::Boolean, "Identifies the row."),
     key("parent_key", Shape::Boolean, "Refers to the parent's row."),

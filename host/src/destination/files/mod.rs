@@ -40,6 +40,10 @@ pub(super) fn open(place: &str, dataset: &str, format: Format) -> Result<Files> 
     if !is_name(dataset) {
         return Err(Error::new(ErrorKind::Usage, format!("`{dataset}` can't be the name of a folder")));
     }
+    if place == "-" {
+        let message = format!("{} can't go to standard output", format.name());
+        return Err(Error::new(ErrorKind::Usage, message).with_help("write -, jsonl:- or arrow:-"));
+    }
     Ok(Files { storage: storage::open(place, dataset)?, format })
 }
 
