@@ -7,17 +7,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use crate::document;
 use crate::error::Error;
 use crate::explain;
 use crate::http::Http;
-use crate::incremental::{self, Memory};
+use crate::incremental;
 use crate::log::Log;
 use crate::parent::{self, Partition, Slice};
-use crate::plan::{Incremental, Plan, Stream};
+use crate::plan::{Plan, Stream};
 use crate::read::{Prepared, Reader};
 
 pub struct Connection<H> {
@@ -46,22 +43,6 @@ impl<'a> Records<'a> {
     }
 }
 
-/// A finished partition's checkpoint.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct State {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    incremental: Option<Memory>,
-    /// What dlt remembered of the resource. Read, never written.
-    #[serde(default, skip_serializing)]
-    dlt: Option<Value>,
-}
-
-impl State {
-    fn memory(self, plan: &Incremental) -> Option<Memory> {
-        self.incremental.or_else(|| self.dlt.as_ref().and_then(|state| incremental::of_dlt(plan, state)))
-    }
-}
-
 impl<H: Http> Connection<H> {
     pub fn new(plan: Plan, http: H, log: Rc<Log>) -> Self {
         Self { plan, http: Rc::new(http), log, prepared: RefCell::default() }
@@ -74,7 +55,7 @@ impl<H: Http> Connection<H> {
     /// Sends the first request of the first stream that needs no parent.
     pub fn check(&self) -> Result<(), Error> {
         let Some(stream) = self.plan.streams.iter().find(|stream| stream.parent.is_none()) else { return Ok(()) };
-        let partitions = self.partitions(&stream.name, None, None)?;
+        let partitions = self.partitions(&stream.name, None)?;
         match partitions.first() {
             Some(partition) => self.read(&stream.name, partition, None)?.check(),
             None => Ok(()),
@@ -86,24 +67,17 @@ impl<H: Http> Connection<H> {
         explain::explain(&self.plan)
     }
 
-    pub fn partitions(
-        &self,
-        stream: &str,
-        parents: Option<Records<'_>>,
-        state: Option<&str>,
-    ) -> Result<Vec<Partition>, Error> {
+    pub fn partitions(&self, stream: &str, parents: Option<Records<'_>>) -> Result<Vec<Partition>, Error> {
         let stream = self.stream(stream)?;
-        let state = state.map(|state| parse::<Value>(state, "state")).transpose()?;
-        let state = state.filter(|_| stream.remembers());
         match (&stream.parent, parents) {
-            (Some(parent), Some(parents)) => parent::partitions(stream, parent, &parents.items()?, state.as_ref()),
+            (Some(parent), Some(parents)) => parent::partitions(stream, parent, &parents.items()?),
             (Some(parent), None) => {
                 Err(Error::Other(format!("{}: the records of `{}` are needed", stream.name, parent.stream)))
             }
             (None, _) => {
                 let windows = stream.incremental.as_ref().map(incremental::windows).transpose()?.flatten();
                 match windows {
-                    None => Ok(vec![Slice { state, ..Slice::default() }.into_partition(String::new())?]),
+                    None => Ok(vec![Slice::default().into_partition(String::new())?]),
                     Some(windows) => windows
                         .into_iter()
                         .map(|window| {
@@ -121,22 +95,6 @@ impl<H: Http> Connection<H> {
         Reader::begin(prepared, Rc::clone(&self.http), Rc::clone(&self.log), partition, checkpoint)
     }
 
-    /// One state out of two: associative and commutative.
-    pub fn combine(&self, stream: &str, left: &str, right: &str) -> Result<String, Error> {
-        let stream = self.stream(stream)?;
-        let (left, right) = (parse::<State>(left, "state")?, parse::<State>(right, "state")?);
-        let Some(plan) = &stream.incremental else { return Ok("{}".to_owned()) };
-        let combined = match (left.memory(plan), right.memory(plan)) {
-            (None, None) => None,
-            (left, right) => {
-                let memory = incremental::combine(plan, left.unwrap_or_default(), right.unwrap_or_default());
-                Some(memory.map_err(|error| error.within(&stream.name))?)
-            }
-        };
-        serde_json::to_string(&State { incremental: combined, dlt: None })
-            .map_err(|error| Error::Other(error.to_string()))
-    }
-
     fn stream(&self, name: &str) -> Result<&Stream, Error> {
         self.plan.stream(name).ok_or_else(|| Error::Other(format!("there is no stream `{name}`")))
     }
@@ -149,10 +107,6 @@ impl<H: Http> Connection<H> {
         self.prepared.borrow_mut().insert(name.to_owned(), Rc::clone(&prepared));
         Ok(prepared)
     }
-}
-
-fn parse<T: for<'de> Deserialize<'de>>(text: &str, what: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| Error::Other(format!("the {what} can't be read: {error}")))
 }
 
 #[cfg(test)]

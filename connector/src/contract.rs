@@ -65,7 +65,6 @@ impl source::GuestConnection for OpenConnection {
         &self,
         stream: String,
         parents: Option<types::Records>,
-        state: Option<types::Json>,
     ) -> Result<Vec<source::Partition>, types::Error> {
         let (bytes, lines) = match parents {
             None => (None, false),
@@ -79,7 +78,7 @@ impl source::GuestConnection for OpenConnection {
             bytes.map(String::from_utf8).transpose().map_err(|error| types::Error::BadData(error.to_string()))?;
         let parents =
             text.as_deref().map(|text| if lines { Records::JsonLines(text) } else { Records::JsonArray(text) });
-        let partitions = self.0.partitions(&stream, parents, state.as_deref())?;
+        let partitions = self.0.partitions(&stream, parents)?;
         Ok(partitions.into_iter().map(|Partition { id, data }| source::Partition { id, data }).collect())
     }
 
@@ -92,10 +91,6 @@ impl source::GuestConnection for OpenConnection {
         let partition = Partition { id: partition.id, data: partition.data };
         let reader = self.0.read(&stream, &partition, checkpoint.as_deref())?;
         Ok(source::Reader::new(OpenReader(RefCell::new(reader))))
-    }
-
-    fn combine(&self, stream: String, left: types::Json, right: types::Json) -> Result<types::Json, types::Error> {
-        Ok(self.0.combine(&stream, &left, &right)?)
     }
 }
 
@@ -118,6 +113,7 @@ impl From<Error> for types::Error {
             Error::Unauthorized(text) => Self::Unauthorized(text),
             Error::Unavailable(text) => Self::Unavailable(text),
             Error::BadData(text) => Self::BadData(text),
+            Error::Moved(text) => Self::Moved(text),
             Error::Other(text) => Self::Other(text),
         }
     }

@@ -13,6 +13,8 @@ pub enum Error {
     Unavailable(String),
     /// The API answered something that the configuration does not fit.
     BadData(String),
+    /// What the checkpoint points at is no longer there.
+    Moved(String),
     /// Anything else.
     Other(String),
 }
@@ -28,7 +30,11 @@ impl Error {
 
     pub fn message(&self) -> &str {
         match self {
-            Self::Unauthorized(text) | Self::Unavailable(text) | Self::BadData(text) | Self::Other(text) => text,
+            Self::Unauthorized(text)
+            | Self::Unavailable(text)
+            | Self::BadData(text)
+            | Self::Moved(text)
+            | Self::Other(text) => text,
         }
     }
 
@@ -39,6 +45,7 @@ impl Error {
             Self::Unauthorized(text) => Self::Unauthorized(said(text)),
             Self::Unavailable(text) => Self::Unavailable(said(text)),
             Self::BadData(text) => Self::BadData(said(text)),
+            Self::Moved(text) => Self::Moved(said(text)),
             Self::Other(text) => Self::Other(said(text)),
         }
     }

@@ -37,9 +37,6 @@ pub struct Slice {
     pub include: Vec<(String, Box<RawValue>)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// What the runs before remember, for a partition that has no checkpoint of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<Value>,
 }
 
 impl Slice {
@@ -61,12 +58,7 @@ impl Slice {
 }
 
 /// One partition per parent record, or per batch of them. A list in a parent record counts as many.
-pub fn partitions(
-    stream: &Stream,
-    parent: &Parent,
-    records: &[&str],
-    state: Option<&Value>,
-) -> Result<Vec<Partition>, Error> {
+pub fn partitions(stream: &Stream, parent: &Parent, records: &[&str]) -> Result<Vec<Partition>, Error> {
     let mut fields = Vec::new();
     for used in placeholder_fields(&stream.request) {
         let selector = Selector::parse(&used.name).map_err(Error::Other)?;
@@ -96,7 +88,7 @@ pub fn partitions(
     let named = slices.into_iter().zip(&ids).enumerate().map(|(position, (slice, id))| {
         let repeated = seen.get(id.as_str()).is_some_and(|count| *count > 1);
         let id = if repeated { format!("{id}#{position}") } else { id.clone() };
-        Slice { state: state.cloned(), ..slice }.into_partition(id)
+        slice.into_partition(id)
     });
     named.collect()
 }
@@ -306,7 +298,7 @@ mod tests {
     }
 
     fn made(stream: &Stream, records: &[&str]) -> Result<Vec<Partition>, Error> {
-        partitions(stream, stream.parent.as_ref().unwrap(), records, None)
+        partitions(stream, stream.parent.as_ref().unwrap(), records)
     }
 
     #[test]
@@ -340,7 +332,7 @@ mod tests {
         let values: Vec<Value> = made.iter().map(|p| Value::Object(Slice::of(p).unwrap().values)).collect();
         assert_eq!(values, [json!({"id": [1, 2], "a.b[0]": [0, 1]}), json!({"id": [3], "a.b[0]": [2]})]);
         let both = child("http://h", &["title"], 2);
-        assert!(matches!(partitions(&both, both.parent.as_ref().unwrap(), &[], None), Err(Error::Other(_))));
+        assert!(matches!(partitions(&both, both.parent.as_ref().unwrap(), &[]), Err(Error::Other(_))));
     }
 
     #[test]
@@ -374,8 +366,7 @@ mod tests {
         let list = Template::parse("{resources.posts.a.b}").unwrap();
         alone.request.body = Body::Json(JsonTemplate::Text(list));
         assert_eq!(
-            Slice::of(&partitions(&alone, alone.parent.as_ref().unwrap(), &[record], None).unwrap()[0]).unwrap().values
-                ["a.b"],
+            Slice::of(&partitions(&alone, alone.parent.as_ref().unwrap(), &[record]).unwrap()[0]).unwrap().values["a.b"],
             json!([0])
         );
     }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::document;
+use crate::document::{self, Document};
 use crate::error::Error;
 use crate::format;
 use crate::http::{Http, HttpRequest, HttpResponse};
@@ -55,11 +55,12 @@ impl Prepared {
     }
 }
 
-/// Where a read stands. Without a paginator: at the end of a run.
+/// Where a read stands. Without a page: at the end of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Checkpoint {
+    /// The last page, behind which it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    paginator: Option<Paginator>,
+    page: Option<LastPage>,
     /// As detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     selector: Option<String>,
@@ -80,6 +81,16 @@ impl Checkpoint {
     }
 }
 
+/// The page in front of a checkpoint, so that whoever goes on there can look whether it is still the same: in a list that
+/// has moved since, an offset, a number or a token leads to other records.
+#[derive(Debug, Serialize, Deserialize)]
+struct LastPage {
+    /// In front of the page.
+    paginator: Paginator,
+    /// Of its records.
+    fingerprint: String,
+}
+
 /// A read in progress.
 pub struct Reader<H> {
     prepared: Rc<Prepared>,
@@ -93,6 +104,8 @@ pub struct Reader<H> {
     slice: Slice,
     /// The checkpoint that the host has.
     before: String,
+    /// What has to stand there still before the read goes on.
+    proof: Option<String>,
     over: bool,
 }
 
@@ -107,11 +120,7 @@ impl<H: Http> Reader<H> {
     ) -> Result<Self, Error> {
         let stream = &prepared.stream;
         let slice = Slice::of(partition)?;
-        let before = match (checkpoint, &slice.state) {
-            (Some(checkpoint), _) => checkpoint.to_owned(),
-            (None, Some(state)) => state.to_string(),
-            (None, None) => "{}".to_owned(),
-        };
+        let before = checkpoint.unwrap_or("{}").to_owned();
         let stored = Checkpoint::parse(&before)?;
         let selector = match &stored.selector {
             Some(path) => Some(Selector::parse(path).map_err(Error::Other)?),
@@ -137,8 +146,11 @@ impl<H: Http> Reader<H> {
                 }
             }
         }
-        let paginator = stored.paginator.unwrap_or_else(|| Paginator::begin(&stream.paginator));
-        Ok(Self { http, log, request, paginator, selector, incremental, slice, before, over: false, prepared })
+        let (paginator, proof) = match stored.page {
+            Some(page) => (page.paginator, Some(page.fingerprint)),
+            None => (Paginator::begin(&stream.paginator), None),
+        };
+        Ok(Self { http, log, request, paginator, selector, incremental, slice, before, proof, over: false, prepared })
     }
 
     /// The next page; none at the end, and ever after, and after an error.
@@ -147,48 +159,77 @@ impl<H: Http> Reader<H> {
             return Ok(None);
         }
         self.over = true;
-        let request = self.request()?;
-        let Some(mut response) = self.exchange(&request)? else {
+        if let Some(fingerprint) = self.proof.take() {
+            if !self.prove(&fingerprint)? {
+                return self.last_page(b"[]".to_vec());
+            }
+        }
+        self.read_page()
+    }
+
+    /// Reads the page before the checkpoint again. Says whether anything comes behind it.
+    ///
+    /// Errors: it is another page, or none (`Moved`). Whether the API can't be reached just now says nothing of that.
+    fn prove(&mut self, fingerprint: &str) -> Result<bool, Error> {
+        let prepared = Rc::clone(&self.prepared);
+        let stream = &prepared.stream;
+        let moved = |error: Error| match error {
+            Error::BadData(text) => Error::Moved(text),
+            error => error,
+        };
+        if let Some(fetched) = self.fetch().map_err(moved)? {
+            let selection = selection::select(&fetched.document, &fetched.selector, &stream.name, &self.log);
+            if selection.identity(&stream.primary_key) == fingerprint {
+                let answer = fetched.answer(&selection, &stream.name, &self.log);
+                return self.paginator.advance(&answer).map_err(moved);
+            }
+        }
+        Err(Error::Moved(format!("{}: the last page that was read is no longer the same", stream.name)))
+    }
+
+    /// The next page of the list.
+    fn read_page(&mut self) -> Result<Option<Page>, Error> {
+        let Some(fetched) = self.fetch()? else {
             return self.last_page(b"[]".to_vec());
         };
         let prepared = Rc::clone(&self.prepared);
         let stream = &prepared.stream;
-        let document = format::read(&stream.format, &request, &mut response, &stream.name)?;
-        let selector = self.selector.get_or_insert_with(|| selection::detect(&document)).clone();
-        let selection = selection::select(&document, &selector, &stream.name, &self.log);
-        let answer = Answer {
-            url: &request.url,
-            response: &response,
-            document: &document,
-            records: &selection,
-            place: &stream.name,
-            log: &self.log,
-        };
-        let mut more = self.paginator.advance(&answer)?;
+        let selection = selection::select(&fetched.document, &fetched.selector, &stream.name, &self.log);
+        let in_front = self.paginator.clone();
+        let mut more = self.paginator.advance(&fetched.answer(&selection, &stream.name, &self.log))?;
         let changed = self.change(&selection)?;
         if changed.as_ref().is_some_and(|changed| changed.left_range) {
             more = false;
         }
+        let page = more.then(|| LastPage { paginator: in_front, fingerprint: selection.identity(&stream.primary_key) });
         let records = match (changed.and_then(|changed| changed.records), &selection) {
             (Some(records), _) => Some(records),
             (None, Selection::Items(items)) => Some(array(items)),
             // The whole body is handed on without a copy.
-            (None, Selection::Array(raw)) if raw.len() == document.text().len() => None,
+            (None, Selection::Array(raw)) if raw.len() == fetched.document.text().len() => None,
             (None, Selection::Array(raw)) => Some(raw.as_bytes().to_vec()),
         };
-        let records = records.unwrap_or_else(|| document.into_text().into_bytes());
-        if !more {
-            return self.last_page(records);
-        }
+        let records = records.unwrap_or_else(|| fetched.document.into_text().into_bytes());
+        let Some(page) = page else { return self.last_page(records) };
         let checkpoint = Checkpoint {
-            paginator: Some(self.paginator.clone()),
-            selector: self.prepared.selector.is_none().then(|| selector.text().to_owned()),
+            page: Some(page),
+            selector: self.prepared.selector.is_none().then(|| fetched.selector.text().to_owned()),
             incremental: self.incremental.as_ref().map(IncrementalRead::position),
             dlt: None,
         };
         self.over = false;
         self.before = checkpoint.print()?;
         Ok(Some(Page { records, checkpoint: self.before.clone(), last: false }))
+    }
+
+    /// Asks for the page at the paginator's position; none: an action says to ignore the response.
+    fn fetch(&mut self) -> Result<Option<Fetched>, Error> {
+        let request = self.request()?;
+        let Some(mut response) = self.exchange(&request)? else { return Ok(None) };
+        let stream = &self.prepared.stream;
+        let document = format::read(&stream.format, &request, &mut response, &stream.name)?;
+        let selector = self.selector.get_or_insert_with(|| selection::detect(&document)).clone();
+        Ok(Some(Fetched { request, response, document, selector }))
     }
 
     /// Sends the first request and looks whether its answer can be read.
@@ -227,7 +268,8 @@ impl<H: Http> Reader<H> {
     /// The last page carries what the next run needs. Without records it is only worth a page if the host does not know
     /// that yet.
     fn last_page(&mut self, records: Vec<u8>) -> Result<Option<Page>, Error> {
-        let incremental = self.incremental.as_ref().and_then(IncrementalRead::finished);
+        let remembers = self.prepared.stream.remembers();
+        let incremental = self.incremental.as_ref().filter(|_| remembers).and_then(IncrementalRead::finished);
         let checkpoint = Checkpoint { incremental, ..Checkpoint::default() }.print()?;
         let known = same_json(&self.before, &checkpoint);
         let nothing = std::str::from_utf8(&records).is_ok_and(document::is_empty_array);
@@ -262,6 +304,21 @@ impl<H: Http> Reader<H> {
         let untouched = records.len() == count && records.iter().all(|record| matches!(record, Cow::Borrowed(_)));
         let records = (!untouched).then(|| array(&records));
         Ok(Some(Changed { records, left_range }))
+    }
+}
+
+/// A response that may hold records.
+struct Fetched {
+    request: HttpRequest,
+    response: HttpResponse,
+    document: Document,
+    selector: Selector,
+}
+
+impl Fetched {
+    fn answer<'a>(&'a self, records: &'a Selection<'a>, place: &'a str, log: &'a Log) -> Answer<'a> {
+        let (url, response, document) = (self.request.url.as_str(), &self.response, &self.document);
+        Answer { url, response, document, records, place, log }
     }
 }
 

@@ -3,7 +3,7 @@
 //! With a selector: all matches, one match unwrapped (a list is its items, null is nothing, anything else is one record).
 //! Without: dlt's search for a list, mended where dlt loses records. Must not copy or print what it selects.
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::document::{self, Document, Kind};
 use crate::log::Log;
@@ -37,6 +37,19 @@ impl<'a> Selection<'a> {
             Self::Array(raw) => document::items(raw).unwrap_or_default(),
             Self::Items(items) => items.clone(),
         }
+    }
+
+    /// Tells a page from another one: by the keys of its records, or else by all that is in them.
+    pub fn identity(&self, primary_key: &[String]) -> String {
+        let mut hasher = Xxh3::new();
+        for record in self.items() {
+            let keys: Option<Vec<&str>> = primary_key.iter().map(|name| document::field(record, name)).collect();
+            for part in keys.filter(|keys| !keys.is_empty()).unwrap_or_else(|| vec![record]) {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part.as_bytes());
+            }
+        }
+        format!("{:016x}", hasher.digest())
     }
 
     /// Tells two pages apart by their beginning and length; none for an empty one.

@@ -22,14 +22,11 @@ class Connection(source.Connection):
     def explain(self):
         return "[]"
 
-    def partitions(self, stream, parents, state):
+    def partitions(self, stream, parents):
         return [source.Partition("", "{}")]
 
     def read(self, stream, partition, checkpoint):
         return Reader()
-
-    def combine(self, stream, left, right):
-        return left
 
 
 class Reader(source.Reader):

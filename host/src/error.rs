@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The API answered something that the configuration does not fit.
     BadData,
+    /// What a checkpoint points at is no longer there: begin the partition anew.
+    Moved,
     /// The connector asked for something that was not granted.
     Denied,
     /// The connector, or a response, went over a limit.
@@ -59,6 +61,7 @@ impl ErrorKind {
             Self::Unauthorized => "unauthorized",
             Self::Unavailable => "unavailable",
             Self::BadData => "bad-data",
+            Self::Moved => "moved",
             Self::Denied => "denied",
             Self::LimitExceeded => "limit-exceeded",
             Self::Connector => "connector",

@@ -11,11 +11,13 @@ pub mod connection;
 pub mod pipeline;
 pub mod report;
 
-pub mod assemble;
 pub mod destination;
 pub mod extract;
+pub mod mode;
 pub mod normalize;
 pub mod package;
+pub mod packaging;
+pub mod progress;
 
 pub mod egress;
 pub mod sandbox;
@@ -27,6 +29,7 @@ pub mod lock;
 mod private_folder;
 pub mod schema;
 pub mod state;
+pub mod streams;
 
 pub mod diagnostic;
 pub mod error;

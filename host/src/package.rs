@@ -22,6 +22,17 @@ pub struct LoadPackage {
     pub state: State,
     /// Streams with the disposition `replace` that have rows here, or begin or end here.
     pub replaced: Vec<Replacement>,
+    /// Rows that go before those of this package come.
+    pub taken_back: Vec<TakenBack>,
+}
+
+/// What a stream appended in earlier load packages, to go: it is read again. Where two streams fill one table, the rows of
+/// both go, since they can't be told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    pub stream: String,
+    /// The ids of the packages.
+    pub loads: Vec<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -12,16 +12,19 @@ use indexmap::IndexMap;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-use crate::assemble::{Assembler, Assembly, Outcome, PackageSize};
 use crate::config::settings::Limits;
-use crate::destination::{self, Destination};
+use crate::destination::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Control, Event, Extraction, Source, StreamActivity};
 use crate::lock::RunLock;
+use crate::mode::{Beginning, RunMode};
 use crate::normalize::{Normalizer, Options};
 use crate::package::{LoadPackage, LoadReceipt};
+use crate::packaging::{Outcome, PackageSize, Packager, Packed};
+use crate::progress::Progress;
 use crate::report::{Report, StreamReport, TableReport};
 use crate::schema::{StreamSpec, WriteDisposition};
+use crate::streams::Streams;
 
 /// Pages between extraction and normalizing.
 const PAGES_IN_FLIGHT: usize = 4;
@@ -36,15 +39,14 @@ pub struct Pipeline {
     pub destination_name: String,
     pub destination: Box<dyn Destination>,
     pub source: Source,
-    /// Those to be read, parents before children.
-    pub streams: Vec<StreamSpec>,
+    /// All of the connection.
+    pub streams: Streams,
+    pub mode: RunMode,
     /// Digest of connector and configuration.
     pub fingerprint: String,
     pub limits: Limits,
     pub package_size: PackageSize,
     pub concurrency: usize,
-    /// Forgets what earlier runs remembered, and replaces the tables.
-    pub full_refresh: bool,
     /// Keeps other runs of the pipeline away until this one is dropped.
     pub lock: RunLock,
 }
@@ -95,43 +97,36 @@ impl Pipeline {
     }
 
     fn try_run(&mut self, runtimes: &Runtimes, begun: impl FnOnce(UnderWay), report: &mut Report) -> Result<()> {
-        let mut stored = self.destination.read(&self.name)?;
-        if self.full_refresh {
-            stored.state = crate::state::State::default();
-            for stream in &mut self.streams {
-                if stream.write_disposition != WriteDisposition::Skip {
-                    stream.write_disposition = WriteDisposition::Replace;
-                }
-            }
+        let stored = self.destination.read(&self.name)?;
+        let beginning = self.mode.begin(stored.state, &self.streams, &self.fingerprint);
+        report.resumed = beginning.resumed;
+        if !beginning.changed.is_empty() {
+            let streams = beginning.changed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            report.warnings.push(format!(
+                "an earlier run was not finished, and the connector or the configuration has changed since: {streams} begin anew"
+            ));
         }
-        if stored.state.forget_foreign_run(&self.fingerprint) {
-            report.warnings.push(
-                "the last run was not finished, and the connector or the configuration has changed since: it begins anew".to_owned(),
-            );
-        }
-        report.resumed = stored.state.run.is_some();
         let options = Options {
             max_identifier_length: self.destination.capabilities().max_identifier_length,
             max_columns_per_table: self.limits.columns_per_table,
             max_tables_per_stream: self.limits.tables_per_stream,
             ..Options::default()
         };
-        let normalizer = Normalizer::new(stored.schema, &self.streams, options)?;
-        let extraction = Extraction::new(self.source.clone(), self.streams.clone(), stored.state.clone());
+        let extraction = Extraction::new(self.source.clone(), &self.streams, &beginning);
         let (control, activity) = (extraction.control(), extraction.activity.clone());
-        let combine = combiner(&self.source, runtimes);
-        let assembler = Assembler::new(Assembly {
+        let streams: Vec<StreamSpec> =
+            activity.keys().filter_map(|name| loaded(name, &self.streams, &beginning)).collect();
+        let packager = Packager {
             pipeline: self.name.clone(),
-            fingerprint: self.fingerprint.clone(),
-            streams: &self.streams,
-            normalizer,
-            state: stored.state,
+            normalizer: Normalizer::new(stored.schema, &streams, options)?,
+            progress: Progress::new(self.streams.clone(), &beginning, self.limits.partition_states),
+            streams: streams.iter().map(|spec| (spec.name.clone(), spec.clone())).collect(),
             limits: self.limits.clone(),
             size: self.package_size,
             control: control.clone(),
             activity: activity.clone(),
-            combine,
-        });
+            packed: Packed::new(),
+        };
         begun(UnderWay { control: control.clone(), activity: activity.clone() });
 
         let (event_sender, events) = mpsc::channel(PAGES_IN_FLIGHT);
@@ -145,7 +140,7 @@ impl Pipeline {
             });
             let assembly = scope.spawn({
                 let control = control.clone();
-                move || assemble(assembler, events, &package_sender, &control)
+                move || pack(packager, events, &package_sender, &control)
             });
             let extracted = runtimes.guests.block_on(extraction.run(concurrency, event_sender));
             (joined(assembly), joined(loader), extracted)
@@ -156,7 +151,7 @@ impl Pipeline {
         report.load_ids = receipts.iter().map(|(load_id, _)| load_id.clone()).collect();
         report.tables = table_reports(&receipts, &outcome);
         report.streams =
-            self.streams.iter().map(|stream| stream_report(stream, &activity[&stream.name], &mut outcome)).collect();
+            streams.iter().map(|stream| stream_report(stream, &activity[&stream.name], &mut outcome)).collect();
         report.interrupted = outcome.interrupted;
         report.changes = outcome.changes;
         report.warnings.append(&mut outcome.warnings);
@@ -171,8 +166,8 @@ impl Pipeline {
 }
 
 /// Events → packages, until there are no more. An error here is one of the host's own.
-fn assemble(
-    mut assembler: Assembler,
+fn pack(
+    mut packager: Packager,
     mut events: mpsc::Receiver<Event>,
     packages: &SyncSender<LoadPackage>,
     control: &Control,
@@ -182,7 +177,7 @@ fn assemble(
         if failure.is_some() {
             continue;
         }
-        match assembler.apply(event) {
+        match packager.apply(event) {
             Ok(Some(package)) => {
                 if packages.send(package).is_err() {
                     control.stop();
@@ -195,7 +190,7 @@ fn assemble(
             }
         }
     }
-    let (last, outcome) = assembler.finish();
+    let (last, outcome) = packager.finish();
     // After a failure the state at hand may be behind its rows.
     if failure.is_none() {
         match last {
@@ -239,24 +234,15 @@ fn load(
     (receipts, None)
 }
 
-/// The connector's `combine`, called from the assembling thread, in an instance of its own made at its first use.
-fn combiner(source: &Source, runtimes: &Runtimes) -> crate::assemble::Combine {
-    let source = source.clone();
-    let guests = runtimes.guests.handle().clone();
-    let mut instance = None;
-    Box::new(move |stream, left, right| {
-        guests.block_on(async {
-            let alive = match &mut instance {
-                Some(instance) => instance,
-                None => instance.insert(source.instance(Arc::default()).await?),
-            };
-            let combined = alive.combine(stream, left, right).await;
-            if combined.is_err() {
-                instance = None;
-            }
-            combined
-        })
-    })
+/// A stream as this run loads it: for its own rows or only for its children, and, if it is refreshed, in the place of what
+/// is there.
+fn loaded(name: &str, streams: &Streams, beginning: &Beginning) -> Option<StreamSpec> {
+    let spec = streams.get(name)?;
+    let passes = beginning.passes.iter().filter_map(|pass| beginning.state.passes.get(pass));
+    let pass = passes.into_iter().find(|pass| pass.consumers.contains(name));
+    let refreshed = pass.is_some_and(|pass| pass.full_refresh) && spec.write_disposition != WriteDisposition::Skip;
+    let write_disposition = if refreshed { WriteDisposition::Replace } else { spec.write_disposition };
+    Some(StreamSpec { selected: pass.is_some(), write_disposition, ..spec.clone() })
 }
 
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> Result<T> {
@@ -299,5 +285,5 @@ fn table_reports(receipts: &Receipts, outcome: &Outcome) -> Vec<TableReport> {
 fn waits(table: &str, outcome: &Outcome) -> bool {
     let tables = &outcome.schema.tables;
     let root = tables.get(outcome.schema.root_of(table));
-    root.is_some_and(|root| destination::needs_whole_stream(root) && !outcome.done.contains(&root.stream))
+    root.is_some_and(|root| outcome.waiting.contains(&root.stream))
 }

@@ -1,101 +1,235 @@
-//! What a pipeline remembers from run to run: how far each stream came, and what an unfinished run has left to do.
+//! What a pipeline remembers from run to run: how far each stream was read, and what unfinished passes have left to do.
 //!
-//! Small by design: finished partitions leave one state each up to a limit and one for all beyond it; an unfinished run
-//! keeps the partitions still to be read of the parent pages already loaded, never a list that grows with the data.
-//! Must never hold a secret or a record.
+//! A **pass** reads a family of streams (a root and what hangs on it) once, for the sake of its **consumers**: the streams
+//! whose rows are wanted. Positions are kept per consumer, because a parent may have been read further for its own rows
+//! than for those of a child that was not selected. They move when a pass is finished and not before, so that a pass
+//! which is given up leaves them as they were.
+//!
+//! Small by design: a pass keeps the partitions still to be read of the parent pages already loaded, never a list that
+//! grows with the data; of finished partitions only those with something to remember leave a state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// How many partitions of a stream keep a state of their own.
-pub const PARTITION_STATES: usize = 10_000;
+/// The names of streams.
+pub type Names = BTreeSet<String>;
+
+/// The version of this layout.
+pub const VERSION: u32 = 2;
 
 /// The state of a pipeline. Written with every load package.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     /// Of this layout.
     pub version: u32,
+    /// What finished passes reached, by stream.
     #[serde(default)]
-    pub streams: BTreeMap<String, StreamState>,
-    /// Present while a run is unfinished.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunState>,
+    pub streams: BTreeMap<String, Positions>,
+    /// What is not finished, by a number of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub passes: BTreeMap<u64, Pass>,
 }
 
-/// What finished runs left.
+impl Default for State {
+    fn default() -> Self {
+        Self { version: VERSION, streams: BTreeMap::new(), passes: BTreeMap::new() }
+    }
+}
+
+impl State {
+    /// How far a partition of a stream was read for a consumer.
+    pub fn position(&self, stream: &str, consumer: &str, partition: &str) -> Option<&str> {
+        self.streams.get(stream)?.of(consumer)?.partition(partition)
+    }
+
+    /// A pass is finished: what it reached for each of its consumers counts from now on.
+    pub fn finish(&mut self, pass: Pass) {
+        if pass.full_refresh {
+            for positions in self.streams.values_mut() {
+                pass.consumers.iter().for_each(|consumer| positions.set(consumer, Position::default()));
+            }
+        }
+        for (stream, progress) in pass.streams {
+            let positions = self.streams.entry(stream).or_default();
+            for reached in progress.reached.0 {
+                for consumer in &reached.consumers {
+                    let mut position = positions.of(consumer).cloned().unwrap_or_default();
+                    position.partitions.extend(reached.partitions.clone());
+                    positions.set(consumer, position);
+                }
+            }
+        }
+        self.streams.values_mut().for_each(Positions::tidy);
+        self.streams.retain(|_, positions| !positions.0.is_empty());
+    }
+
+    /// A number that no pass has.
+    pub fn next_pass(&self) -> u64 {
+        self.passes.keys().next_back().map_or(0, |last| last + 1)
+    }
+}
+
+/// How far a stream was read, for each of its consumers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct StreamState {
-    /// The last checkpoint of each partition, by its id, while there are few.
+#[serde(transparent)]
+pub struct Positions(pub Vec<Position>);
+
+/// How far a stream was read for some of its consumers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// The stream itself, or streams below it. Empty: whoever has no position of its own.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub consumers: Names,
+    /// The last checkpoint of each partition, by its id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub partitions: BTreeMap<String, String>,
-    /// What the connector made of all of them, once there are many.
+    /// For partitions without one: what dlt remembered of the whole stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub combined: Option<String>,
+    pub shared: Option<String>,
 }
 
-/// What an unfinished run has done and has left to do.
+impl Position {
+    fn partition(&self, id: &str) -> Option<&str> {
+        self.partitions.get(id).or(self.shared.as_ref()).map(String::as_str)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.partitions.is_empty() && self.shared.is_none()
+    }
+}
+
+impl Positions {
+    pub fn of(&self, consumer: &str) -> Option<&Position> {
+        let own = self.0.iter().find(|position| position.consumers.contains(consumer));
+        own.or_else(|| self.0.iter().find(|position| position.consumers.is_empty()))
+    }
+
+    /// What these consumers, who share their positions, have reached.
+    pub fn entry(&mut self, consumers: &Names) -> &mut Position {
+        let at = self.0.iter().position(|position| position.consumers == *consumers).unwrap_or_else(|| {
+            self.0.push(Position { consumers: consumers.clone(), ..Position::default() });
+            self.0.len() - 1
+        });
+        &mut self.0[at]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn set(&mut self, consumer: &str, position: Position) {
+        self.0.retain_mut(|position| !position.consumers.remove(consumer) || !position.consumers.is_empty());
+        self.0.push(Position { consumers: Names::from([consumer.to_owned()]), ..position });
+    }
+
+    /// Consumers at the same place stand together, and nobody stands nowhere.
+    fn tidy(&mut self) {
+        let mut tidy: Vec<Position> = Vec::new();
+        for position in std::mem::take(&mut self.0) {
+            let is_own = |other: &&mut Position| other.consumers.is_empty() == position.consumers.is_empty();
+            let same =
+                |other: &&mut Position| other.partitions == position.partitions && other.shared == position.shared;
+            match tidy.iter_mut().filter(is_own).find(same) {
+                Some(other) => other.consumers.extend(position.consumers),
+                None => tidy.push(position),
+            }
+        }
+        if tidy.iter().all(|position| !position.consumers.is_empty()) {
+            tidy.retain(|position| !position.is_empty());
+        }
+        self.0 = tidy;
+    }
+}
+
+/// A reading of a family of streams that is under way.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunState {
-    /// Digest of the connector and the configuration: another one can't go on with this run.
+pub struct Pass {
+    /// Digest of the connector and the configuration: another one can't go on with it.
     pub fingerprint: String,
+    /// The streams for whose rows it reads.
+    pub consumers: Names,
+    /// It reads from the beginning, and its rows take the place of those in the tables.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full_refresh: bool,
+    /// The load packages with rows that it appended, by stream: they are taken back if it has to begin anew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub appended: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub streams: BTreeMap<String, StreamProgress>,
 }
 
-/// One stream of an unfinished run.
+/// One stream of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamProgress {
-    /// Partitions known and not finished, in the order in which they are read.
-    #[serde(default)]
-    pub pending: Vec<PendingPartition>,
-    /// Nothing is left of it, and its rows have taken effect.
-    #[serde(default)]
-    pub finished: bool,
-    /// What finished partitions reached, made one, once they are too many to be remembered one by one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reached: Option<String>,
-    /// A `replace` stream's rows stand beside the old table, which they will take the place of.
-    #[serde(default)]
+    /// A root's partitions are known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
+    /// Partitions known and not finished, by number, in the order in which they are read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pending: BTreeMap<u64, PendingPartition>,
+    /// What finished partitions left, for those that have something to remember.
+    #[serde(default, skip_serializing_if = "Positions::is_empty")]
+    pub reached: Positions,
+    /// Its rows stand beside the tables, which they will take the place of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub staged: bool,
 }
 
+/// A partition to be read, or one in the midst of which a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingPartition {
-    /// Tells it from others of the same id.
-    #[serde(default)]
-    pub number: u64,
     pub id: String,
     /// The connector's own.
     pub data: String,
+    /// For whom it is read.
+    pub consumers: Names,
     /// The last checkpoint whose rows are loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
 }
 
-/// The version of this layout.
-pub const VERSION: u32 = 1;
-
-impl State {
-    /// What a partition of a stream remembers: its own, or what all of them share once they are many.
-    pub fn of_partition(&self, stream: &str, partition: &str) -> Option<&str> {
-        let state = self.streams.get(stream)?;
-        state.partitions.get(partition).or(state.combined.as_ref()).map(String::as_str)
+impl Pass {
+    /// Whether there is anything in it that another run would have to do again.
+    pub fn has_progress(&self) -> bool {
+        !self.appended.is_empty()
+            || self.streams.values().any(|stream| {
+                stream.staged
+                    || !stream.reached.is_empty()
+                    || stream.pending.values().any(|pending| pending.checkpoint.is_some())
+            })
     }
 
-    /// Above all numbers of pending partitions.
-    pub fn next_number(&self) -> u64 {
-        let streams = self.run.iter().flat_map(|run| run.streams.values());
-        let numbers = streams.flat_map(|progress| &progress.pending).map(|pending| pending.number);
-        numbers.max().map_or(0, |number| number.saturating_add(1))
-    }
-
-    pub fn combined(&self, stream: &str) -> Option<&str> {
-        self.streams.get(stream)?.combined.as_deref()
-    }
-
-    /// Forgets an unfinished run that another connector or configuration began. Says whether there was one.
-    pub fn forget_foreign_run(&mut self, fingerprint: &str) -> bool {
-        self.run.take_if(|run| run.fingerprint != fingerprint).is_some()
+    /// Takes out what is done for these consumers. The rest goes on without them.
+    #[must_use]
+    pub fn split(&mut self, consumers: &Names) -> Self {
+        let of = |all: &Names| -> Names { all.intersection(consumers).cloned().collect() };
+        let mut taken = Self {
+            fingerprint: self.fingerprint.clone(),
+            consumers: of(&self.consumers),
+            full_refresh: self.full_refresh,
+            ..Self::default()
+        };
+        self.consumers.retain(|consumer| !consumers.contains(consumer));
+        let (appended, streams) = (std::mem::take(&mut self.appended), std::mem::take(&mut self.streams));
+        for (stream, loads) in appended {
+            let side = if consumers.contains(&stream) { &mut taken } else { &mut *self };
+            side.appended.insert(stream, loads);
+        }
+        for (name, stream) in streams {
+            for (side, keep) in [(&mut taken, true), (&mut *self, false)] {
+                let wanted = |all: &mut Names| {
+                    all.retain(|consumer| consumers.contains(consumer) == keep);
+                    !all.is_empty()
+                };
+                let mut part = stream.clone();
+                part.staged &= consumers.contains(&name) == keep;
+                part.pending.retain(|_, pending| wanted(&mut pending.consumers));
+                part.reached.0.retain_mut(|reached| wanted(&mut reached.consumers));
+                side.streams.insert(name.clone(), part);
+            }
+        }
+        taken
     }
 }

@@ -51,18 +51,16 @@ fn a_check_sends_one_request() {
 }
 
 #[test]
-fn a_childs_partitions_carry_the_combined_state() {
+fn a_parents_records_are_a_childs_partitions() {
     let connection = open(config(), Script::new(|_| answer(r#"[{"t":1},{"t":5}]"#)));
-    let left = r#"{"incremental":{"last":3}}"#;
-    let combined = connection.combine("comments", left, "{}").unwrap();
-    assert_eq!(connection.combine("comments", "{}", left).unwrap(), combined);
     let parents = Records::JsonLines("{\"id\":1}\n\n{\"id\":2}\n");
-    let partitions = connection.partitions("comments", Some(parents), Some(&combined)).unwrap();
+    let partitions = connection.partitions("comments", Some(parents)).unwrap();
     assert_eq!(partitions.iter().map(|partition| partition.id.as_str()).collect::<Vec<_>>(), ["id=1", "id=2"]);
-    let page = connection.read("comments", &partitions[1], None).unwrap().next_page().unwrap().unwrap();
+    let state = r#"{"incremental":{"last":3}}"#;
+    let page = connection.read("comments", &partitions[1], Some(state)).unwrap().next_page().unwrap().unwrap();
     assert_eq!(page.records, br#"[{"t":5}]"#);
-    assert!(connection.partitions("comments", None, None).is_err());
-    assert!(connection.partitions("nope", None, None).is_err());
+    assert!(connection.partitions("comments", None).is_err());
+    assert!(connection.partitions("nope", None).is_err());
 }
 
 #[test]
@@ -71,7 +69,7 @@ fn windows_are_partitions() {
     config["resources"][0]["endpoint"]["incremental"] = json!({"cursor_path": "t", "initial_value": 0, "end_value": 25, "window": 10, "start_param": "a", "end_param": "b"});
     let script = Script::new(|_| answer(r#"[{"t":9},{"t":10},{"t":19},{"t":20},{"t":25}]"#));
     let connection = open(config, script.clone());
-    let partitions = connection.partitions("posts", None, None).unwrap();
+    let partitions = connection.partitions("posts", None).unwrap();
     let ids: Vec<&str> = partitions.iter().map(|partition| partition.id.as_str()).collect();
     assert_eq!(ids, ["0..10", "10..20", "20..25"]);
     let mut reader = connection.read("posts", &partitions[1], None).unwrap();

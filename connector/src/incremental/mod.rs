@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use self::dlt::memory as of_dlt;
 pub use self::window::{Window, windows, within};
@@ -289,41 +289,9 @@ fn lagged(
     }
 }
 
-/// One memory out of two: the further last value; at the same value, the records of both.
-pub fn combine(plan: &Incremental, left: Memory, right: Memory) -> Result<Memory, Error> {
-    if left.last.is_null() || right.last.is_null() {
-        let memory = if left.last.is_null() { right } else { left };
-        return Ok(Memory { run: None, ..memory });
-    }
-    let (left_value, right_value) = (CursorValue::new(left.last.clone()), CursorValue::new(right.last.clone()));
-    let order = left_value.compare(&right_value).map_err(Error::BadData)?;
-    match directed(plan.last_value, order) {
-        Ordering::Greater => Ok(Memory { run: None, ..left }),
-        Ordering::Less => Ok(Memory { run: None, ..right }),
-        Ordering::Equal => {
-            let mut hashes = Hashes::unpack(&left.hashes)?;
-            for hash in Hashes::unpack(&right.hashes)?.0 {
-                hashes.insert(hash, "the combined state")?;
-            }
-            // The same instant may be written in two ways: which one is kept must not depend on the order.
-            let (left_text, right_text) = (left.last.to_string(), right.last.to_string());
-            let last = if left_text <= right_text { left.last } else { right.last };
-            let mut dlt = left.dlt;
-            dlt.extend(right.dlt);
-            dlt.sort();
-            dlt.dedup();
-            Ok(Memory { last, hashes: hashes.pack(), dlt, run: None })
-        }
-    }
-}
-
 impl Memory {
     /// Whether it was kept within a run, not between two.
     pub fn is_of_this_run(&self) -> bool {
         self.run.is_some()
-    }
-
-    pub fn into_json(self) -> Value {
-        serde_json::to_value(self).unwrap_or_else(|_| json!({}))
     }
 }

@@ -27,7 +27,7 @@ fn read_all(reader: &mut Reader<Script>) -> Result<Vec<(String, String)>, Error>
 fn read(resources: Value, script: &Script, checkpoint: Option<&str>) -> Result<Vec<(String, String)>, Error> {
     let (connection, _) = open(resources, script);
     let name = connection.plan().streams[0].name.clone();
-    let partition = connection.partitions(&name, None, None)?.remove(0);
+    let partition = connection.partitions(&name, None)?.remove(0);
     read_all(&mut connection.read(&name, &partition, checkpoint)?)
 }
 
@@ -71,9 +71,41 @@ fn a_read_goes_on_behind_any_checkpoint() {
         assert_eq!(rest, whole[position + 1..]);
     }
     let script = api();
+    read(resources.clone(), &script, Some(&whole[1].1)).unwrap();
+    assert_eq!(script.lines(), ["GET /s?page=2", "GET /s?page=3"]);
+    let script = api();
     let again = read(resources, &script, Some(&whole[2].1)).unwrap();
     assert_eq!(script.lines(), ["GET /s", "GET /s?page=2", "GET /s?page=3"]);
     assert_eq!(records(&again), ["[]", "[]", "[]"]);
+}
+
+#[test]
+fn a_read_does_not_go_on_in_a_list_that_has_moved() {
+    let list = |ids: &'static [i64]| {
+        Script::new(move |request| {
+            let offset = request.url.split("offset=").nth(1).and_then(|text| text.split('&').next()?.parse().ok());
+            let page: Vec<Value> =
+                ids.iter().skip(offset.unwrap_or(0)).take(2).map(|id| json!({"id": id, "at": ids})).collect();
+            answer(&json!({"data": page, "total": ids.len()}).to_string())
+        })
+    };
+    let paginator = json!({"type": "offset", "limit": 2, "total_path": "total"});
+    for key in [json!("id"), json!(null)] {
+        let resources = || json!([{"name": "s", "primary_key": key, "endpoint": {"data_selector": "data", "paginator": paginator}}]);
+        let whole = read(resources(), &list(&[1, 2, 3, 4, 5]), None).unwrap();
+        let go_on = |script: Script| read(resources(), &script, Some(&whole[1].1)).map(|pages| pages.len());
+        assert_eq!(go_on(list(&[1, 2, 3, 4, 5])), Ok(1));
+        for moved in [&[1, 3, 4, 5][..], &[0, 1, 2, 3, 4, 5], &[1, 2, 3], &[]] {
+            assert!(matches!(go_on(list(moved)), Err(Error::Moved(_))), "{key} {moved:?}");
+        }
+        // What is told by a key may have changed otherwise.
+        let grown = go_on(list(&[1, 2, 3, 4, 5, 6, 7]));
+        assert!(if key.is_null() { matches!(grown, Err(Error::Moved(_))) } else { grown == Ok(2) }, "{grown:?}");
+        let refused = |code: u16| go_on(Script::new(move |_| status(code, "who?")));
+        assert!(matches!(refused(400), Err(Error::Moved(_))));
+        assert!(matches!(refused(401), Err(Error::Unauthorized(_))));
+        assert!(matches!(refused(503), Err(Error::Unavailable(_))));
+    }
 }
 
 #[test]
@@ -125,7 +157,7 @@ fn steps_see_included_fields_and_the_incremental_sees_what_steps_made() {
     let script = Script::new(|_| answer(r#"[{"n":1},{"n":2}]"#));
     let (connection, _) = open(resources, &script);
     let parents = r#"[{"id":1},{"id":2}]"#;
-    let partitions = connection.partitions("co", Some(Records::JsonArray(parents)), None).unwrap();
+    let partitions = connection.partitions("co", Some(Records::JsonArray(parents))).unwrap();
     let read = |partition| read_all(&mut connection.read("co", partition, None).unwrap()).unwrap();
     assert_eq!(records(&read(&partitions[0])), [r#"[{"n":2,"_posts_id":1,"t":20}]"#]);
     assert_eq!(records(&read(&partitions[1])), ["[]"]);
@@ -156,7 +188,7 @@ fn errors_say_where_and_end_the_reading() {
     for (response, part) in cases {
         let script = Script::new(move |_| response.clone());
         let (connection, _) = open(resources(), &script);
-        let partition = connection.partitions("s", None, None).unwrap().remove(0);
+        let partition = connection.partitions("s", None).unwrap().remove(0);
         let mut reader = connection.read("s", &partition, None).unwrap();
         let error = reader.next_page().unwrap_err();
         assert!(error.message().contains(part), "{error}");
@@ -171,7 +203,7 @@ fn a_selector_that_matches_nothing_is_said_once() {
         {"type": "page_number", "maximum_page": 3, "total_path": null, "stop_after_empty_page": false}}}]);
     let script = Script::new(|_| answer("{\"data\": [], \"total\": 0}"));
     let (connection, messages) = open(resources, &script);
-    let partition = connection.partitions("s", None, None).unwrap().remove(0);
+    let partition = connection.partitions("s", None).unwrap().remove(0);
     read_all(&mut connection.read("s", &partition, None).unwrap()).unwrap();
     assert_eq!(script.lines().len(), 3);
     assert_eq!(*messages.borrow(), ["Warning: s: the selector `nope` matched nothing; the response has: data, total"]);

@@ -100,7 +100,6 @@ impl GuestConnection for Posts {
         &self,
         _stream: String,
         _parents: Option<Records>,
-        _state: Option<String>,
     ) -> Result<Vec<Partition>, Error> {
         Ok(vec![Partition { id: String::new(), data: "{}".to_owned() }])
     }
@@ -113,10 +112,6 @@ impl GuestConnection for Posts {
         // The checkpoint of a finished run says nothing of where to start: every run begins at the first page.
         let next = checkpoint.next.unwrap_or(1);
         Ok(Reader::new(Pages { base_url: self.base_url.clone(), next: Cell::new(Some(next)) }))
-    }
-
-    fn combine(&self, _stream: String, left: String, _right: String) -> Result<String, Error> {
-        Ok(left)
     }
 }
 

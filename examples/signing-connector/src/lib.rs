@@ -92,16 +92,12 @@ impl GuestConnection for Signed {
         Ok(json!([{"stream": "records", "request": format!("GET {}{} (signed)", self.base_url, self.path)}]).to_string())
     }
 
-    fn partitions(&self, _: String, _: Option<Records>, _: Option<String>) -> Result<Vec<Partition>, Error> {
+    fn partitions(&self, _: String, _: Option<Records>) -> Result<Vec<Partition>, Error> {
         Ok(vec![Partition { id: String::new(), data: "{}".to_owned() }])
     }
 
     fn read(&self, _: String, _: Partition, _: Option<String>) -> Result<Reader, Error> {
         Ok(Reader::new(OnePage { base_url: self.base_url.clone(), path: self.path.clone(), read: Cell::new(false) }))
-    }
-
-    fn combine(&self, _: String, left: String, _: String) -> Result<String, Error> {
-        Ok(left)
     }
 }
 

@@ -40,7 +40,7 @@ impl<'a> Sampler<'a> {
             },
             None => None,
         };
-        let partitions = self.instance.partitions(stream, parents.as_ref(), None).await?;
+        let partitions = self.instance.partitions(stream, parents.as_ref()).await?;
         for partition in partitions.iter().take(PATIENCE) {
             self.instance.read(stream, partition, None).await?;
             for _ in 0..PATIENCE {

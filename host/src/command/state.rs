@@ -60,7 +60,7 @@ impl Place {
         let (_, state) = self.read()?;
         if printer.json {
             let document = json!({
-                "version": 1, "pipeline": self.pipeline, "unfinished": state.run.is_some(), "state": state,
+                "version": 1, "pipeline": self.pipeline, "unfinished": !state.passes.is_empty(), "state": state,
             });
             printer.document(&document.to_string());
         } else {
@@ -84,7 +84,7 @@ impl Place {
             PipelineState::default()
         } else {
             let mut whole = destination.read(&self.pipeline)?.state;
-            if whole.run.is_some() {
+            if !whole.passes.is_empty() {
                 // What is left of a stream and of its children belongs together.
                 return Err(Error::new(
                     ErrorKind::Usage,
@@ -95,7 +95,7 @@ impl Place {
             whole.streams.retain(|name, _| !self.stream.contains(name));
             whole
         };
-        destination.write_state(&self.pipeline, &PipelineState { version: crate::state::VERSION, ..kept })?;
+        destination.write_state(&self.pipeline, &kept)?;
         let names: Vec<&String> = state.streams.keys().collect();
         if printer.json {
             printer.document(&json!({"version": 1, "pipeline": self.pipeline, "reset": names}).to_string());
@@ -120,16 +120,16 @@ impl Place {
         }
         let mut state = destination.read(&self.pipeline)?.state;
         for stream in &self.stream {
-            let in_run = state.run.as_ref().is_some_and(|run| run.streams.contains_key(stream));
-            if !in_run && !state.streams.contains_key(stream) {
+            let is_open = state.passes.values().any(|pass| pass.streams.contains_key(stream));
+            if !is_open && !state.streams.contains_key(stream) {
                 return Err(Error::new(ErrorKind::Usage, format!("nothing is remembered of a stream `{stream}`"))
                     .with_help(format!("host state show --pipeline {} shows what is", self.pipeline)));
             }
         }
         if !self.stream.is_empty() {
             state.streams.retain(|name, _| self.stream.contains(name));
-            if let Some(run) = &mut state.run {
-                run.streams.retain(|name, _| self.stream.contains(name));
+            for pass in state.passes.values_mut() {
+                pass.streams.retain(|name, _| self.stream.contains(name));
             }
         }
         Ok((destination, state))
@@ -144,27 +144,34 @@ impl Place {
     }
 }
 
-/// A line per stream and partition; then what an unfinished run has left.
+/// A line per stream and partition; then what unfinished passes have left.
 fn readable(state: &PipelineState) -> String {
     let mut text = String::new();
-    if state.streams.is_empty() && state.run.is_none() {
+    if state.streams.is_empty() && state.passes.is_empty() {
         return "nothing is remembered: the next run reads from the beginning".to_owned();
     }
-    for (name, stream) in &state.streams {
-        for (partition, checkpoint) in &stream.partitions {
-            let partition = if partition.is_empty() { String::new() } else { format!("  {partition}") };
-            let _ = writeln!(text, "{name}{partition}  {checkpoint}");
-        }
-        if let Some(checkpoint) = &stream.combined {
-            let _ = writeln!(text, "{name}  all partitions  {checkpoint}");
+    for (name, positions) in &state.streams {
+        for position in &positions.0 {
+            let is_plain = position.consumers.is_empty() || position.consumers.contains(name);
+            let consumers = position.consumers.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let whose = if is_plain { String::new() } else { format!("  for {consumers}") };
+            for (partition, checkpoint) in &position.partitions {
+                let partition = if partition.is_empty() { String::new() } else { format!("  {partition}") };
+                let _ = writeln!(text, "{name}{partition}{whose}  {checkpoint}");
+            }
+            if let Some(checkpoint) = &position.shared {
+                let _ = writeln!(text, "{name}  all partitions{whose}  {checkpoint}");
+            }
         }
     }
-    let Some(run) = &state.run else { return text };
-    let _ = writeln!(text, "\nunfinished run: the next one goes on there");
-    for (name, progress) in &run.streams {
-        let listed = if progress.finished { "" } else { ", more may come" };
-        let staged = if progress.staged && !progress.finished { ", its rows wait beside the tables" } else { "" };
-        let _ = writeln!(text, "{name}  {} to read{listed}{staged}", counted(progress.pending.len()));
+    for pass in state.passes.values() {
+        let consumers = pass.consumers.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let refresh = if pass.full_refresh { "full refresh" } else { "run" };
+        let _ = writeln!(text, "\nunfinished {refresh} of {consumers}: the next run that wants them goes on there");
+        for (name, progress) in &pass.streams {
+            let staged = if progress.staged { ", its rows wait beside the tables" } else { "" };
+            let _ = writeln!(text, "{name}  {} to read{staged}", counted(progress.pending.len()));
+        }
     }
     text
 }

@@ -126,6 +126,8 @@ pub struct Limits {
     pub partition_id_bytes: usize,
     /// One checkpoint, and what a partition needs to be read.
     pub checkpoint_bytes: usize,
+    /// Partitions of a stream whose cursors are remembered one by one.
+    pub partition_states: usize,
     /// Pages of a partition in a row that bring neither a record nor a new checkpoint, or records under one checkpoint.
     pub pages_without_progress: usize,
     /// Rows held because no checkpoint says how to go on behind them.
@@ -159,6 +161,7 @@ impl Default for Limits {
             partitions_per_call: 100_000,
             partition_id_bytes: 4096,
             checkpoint_bytes: 1 << 20,
+            partition_states: 200_000,
             pages_without_progress: 1000,
             bytes_without_checkpoint: 1 << 30,
             log_bytes: 1 << 20,

@@ -1,12 +1,15 @@
 //! How an opened connection is run: under which name, into which destination, which of its streams.
 
 use super::Connection;
-use crate::assemble::PackageSize;
 use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::RunLock;
+use crate::mode::RunMode;
+use crate::packaging::PackageSize;
 use crate::pipeline::Pipeline;
 use crate::schema::{StreamSpec, WriteDisposition};
+use crate::state::Names;
+use crate::streams::Streams;
 
 /// How to run a connection. The default loads every selected stream into `duckdb:PIPELINE.duckdb`.
 #[derive(Debug, Clone, Default)]
@@ -48,12 +51,13 @@ impl Connection {
             );
         }
         let to = options.to.unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
-        let streams = selected(&self.streams, &options.select)?;
+        let mode =
+            RunMode { consumers: consumers(&self.streams, &options.select)?, full_refresh: options.full_refresh };
         let lock = RunLock::acquire(&name, &destination::identity(&to, &dataset))?;
         let destination = destination::open(&to, &dataset, &name)?;
         let capabilities = destination.capabilities();
-        let merging =
-            streams.iter().find(|stream| stream.write_disposition == WriteDisposition::Merge && stream.selected);
+        let merges = |stream: &&StreamSpec| stream.write_disposition == WriteDisposition::Merge;
+        let merging = self.streams.iter().filter(merges).find(|stream| mode.consumers.contains(&stream.name));
         if let Some(stream) = merging.filter(|_| !capabilities.merge) {
             let message = format!("stream `{}` is to be merged, which {} can't", stream.name, capabilities.name);
             return Err(Error::new(ErrorKind::Config, message)
@@ -65,31 +69,23 @@ impl Connection {
             destination_name: without_password(&to),
             destination,
             source: self.source,
-            streams,
+            streams: Streams::new(self.streams),
+            mode,
             fingerprint: self.fingerprint,
             package_size: PackageSize::of(&self.settings),
             concurrency: options.concurrency.or(self.settings.concurrency).unwrap_or(CONCURRENCY),
             limits: self.settings.limits,
-            full_refresh: options.full_refresh,
             lock,
         })
     }
 }
 
-/// The streams to read: those wanted, and their parents, which are then read only for their children.
-fn selected(streams: &[StreamSpec], select: &[String]) -> Result<Vec<StreamSpec>> {
+/// The streams whose rows are wanted.
+fn consumers(streams: &[StreamSpec], select: &[String]) -> Result<Names> {
     select.iter().try_for_each(|name| known(streams, name))?;
-    let mut chosen: Vec<StreamSpec> = Vec::new();
-    // From the last, so that children decide before their parents.
-    for stream in streams.iter().rev() {
-        let wanted = if select.is_empty() { stream.selected } else { select.contains(&stream.name) };
-        let needed = chosen.iter().any(|child| child.parent.as_deref() == Some(stream.name.as_str()));
-        if wanted || needed {
-            chosen.push(StreamSpec { selected: wanted, ..stream.clone() });
-        }
-    }
-    chosen.reverse();
-    Ok(chosen)
+    let is_wanted =
+        |stream: &&StreamSpec| if select.is_empty() { stream.selected } else { select.contains(&stream.name) };
+    Ok(streams.iter().filter(is_wanted).map(|stream| stream.name.clone()).collect())
 }
 
 /// Errors (`Usage`): no such stream, with the names of those there are.

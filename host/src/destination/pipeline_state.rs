@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::{State, StreamState, VERSION};
+use crate::state::{Position, Positions, State, VERSION};
 
 /// dlt's number for the layout of its state.
 pub(crate) const STATE_ENGINE_VERSION: u32 = 4;
@@ -66,6 +66,13 @@ pub(crate) fn decode(text: &str) -> Result<StoredState> {
     let mut document: Value = serde_json::from_str(&document).map_err(|error| broken().with_source(error))?;
     let schema_name = document.get("default_schema_name").and_then(Value::as_str).map(str::to_owned);
     let state = match document.get_mut("airlock").map(Value::take) {
+        Some(state) if state.get("version") != Some(&Value::from(VERSION)) => {
+            return Err(Error::new(
+                ErrorKind::Destination,
+                "the pipeline's state was written by another version of the host",
+            )
+            .with_help("run it with that version, or begin with another --dataset"));
+        }
         Some(state) => Some(serde_json::from_value(state).map_err(|error| broken().with_source(error))?),
         None => of_dlt(&document),
     };
@@ -75,14 +82,14 @@ pub(crate) fn decode(text: &str) -> Result<StoredState> {
 /// Each resource of dlt's with an incremental, as a checkpoint `{"dlt": …}` which a connector may understand.
 fn of_dlt(document: &Value) -> Option<State> {
     let sources = document.get("sources").and_then(Value::as_object)?;
-    let mut state = State { version: VERSION, ..State::default() };
+    let mut state = State::default();
     for (name, resource) in
         sources.values().filter_map(|source| source.get("resources").and_then(Value::as_object)).flatten()
     {
         if resource.get("incremental").is_some() {
             let checkpoint = json!({"dlt": resource}).to_string();
-            let stream = StreamState { combined: Some(checkpoint), ..StreamState::default() };
-            state.streams.entry(name.clone()).or_insert(stream);
+            let position = Position { shared: Some(checkpoint), ..Position::default() };
+            state.streams.entry(name.clone()).or_insert_with(|| Positions(vec![position]));
         }
     }
     (!state.streams.is_empty()).then_some(state)
@@ -99,9 +106,9 @@ mod tests {
 
     #[test]
     fn a_state_comes_back_as_it_was() {
-        let mut state = State { version: 1, ..State::default() };
-        let stream = StreamState { combined: Some("{\"last\":\"ü\"}".to_owned()), ..StreamState::default() };
-        state.streams.insert("tasks".to_owned(), stream);
+        let mut state = State::default();
+        let position = Position { shared: Some("{\"last\":\"ü\"}".to_owned()), ..Position::default() };
+        state.streams.insert("tasks".to_owned(), Positions(vec![position]));
         let text = encode("pm", 7, &state).unwrap();
         let read = decode(&text).unwrap();
         assert_eq!(read, StoredState { state: Some(state), schema_name: Some("pm".to_owned()) });

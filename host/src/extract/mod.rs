@@ -1,57 +1,69 @@
 //! Extraction: streams → partitions → readers → pages, several at once, no faster than the consumer takes them.
 //!
 //! Every worker is an instance of the connector. Children are read before further pages of their parents, so that what is
-//! pending stays small. Must never look into a record: pages pass through as bytes.
+//! pending stays small. Pages pass through as bytes.
 
 mod queue;
 mod remarks;
 mod worker;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
 
 use crate::egress::{Egress, Traffic};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mode::Beginning;
 use crate::sandbox::{Connector, Instance, PageRecords, Partition};
-use crate::schema::StreamSpec;
-use crate::state::State;
+use crate::state::{Names, State};
+use crate::streams::Streams;
 use queue::Queue;
 pub use remarks::Remarks;
 
-/// What happens to a stream, in the order in which it must be applied.
+/// What happens to a pass, in the order in which it must be applied.
 #[derive(Debug)]
-pub enum Event {
+pub struct Event {
+    /// The number of the pass.
+    pub pass: u64,
+    /// What it happens to.
+    pub stream: String,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub enum What {
     /// The partitions of a root stream that are to be read.
-    Listed {
-        stream: String,
-        partitions: Vec<Assignment>,
-    },
+    Listed(Vec<Assignment>),
     Page(StreamPage),
     /// Nothing is left of a partition whose last page did not say so. Its last checkpoint is its state.
     PartitionDone {
-        stream: String,
         number: u64,
     },
-    /// Nothing is left of a stream.
-    StreamDone {
-        stream: String,
+    /// A partition is read from its beginning again: what its checkpoint pointed at is no longer there.
+    PartitionAnew {
+        number: u64,
     },
-    /// A stream failed, and with it all of its family: the root, and whatever hangs on it.
-    Failed {
-        family: Vec<String>,
-        stream: String,
-        error: Error,
+    /// Nothing is left of the stream.
+    StreamDone,
+    /// Nothing is left of the pass.
+    PassDone,
+    /// The pass is given up, and this one begins in its place: what a checkpoint of the stream pointed at is no longer
+    /// there.
+    Anew {
+        pass: u64,
     },
+    /// The stream failed, and with it its pass.
+    Failed(Error),
 }
 
 #[derive(Debug)]
 pub struct StreamPage {
-    pub stream: String,
     /// Of the assignment that it was read for.
     pub number: u64,
+    /// Whether its records are wanted, and not only its children.
+    pub wanted: bool,
     pub records: PageRecords,
     pub checkpoint: Option<String>,
     /// Nothing is left of the partition behind this page.
@@ -66,6 +78,8 @@ pub struct StreamPage {
 pub struct Assignment {
     pub number: u64,
     pub partition: Partition,
+    /// For whom it is read: consumers who have come equally far with it.
+    pub consumers: Names,
 }
 
 /// What one stream did so far; read by progress and report.
@@ -90,7 +104,7 @@ pub struct Source {
     pub io: tokio::runtime::Handle,
 }
 
-/// Asked between pages whether the run goes on, and told of streams that the consumer gave up.
+/// Asked between pages whether the run goes on, and told of passes that the consumer gave up.
 #[derive(Clone)]
 pub struct Control {
     queue: Arc<Queue>,
@@ -106,29 +120,34 @@ impl Control {
         self.queue.is_stopped()
     }
 
-    /// Gives up a stream and its family. Says which streams these are; empty if they were given up before.
-    pub fn give_up(&self, stream: &str) -> Vec<String> {
-        self.queue.give_up(stream)
+    pub fn give_up(&self, pass: u64) {
+        self.queue.give_up(pass);
     }
 }
 
 /// An extraction about to begin.
 pub struct Extraction {
     source: Arc<Source>,
+    streams: Streams,
     queue: Arc<Queue>,
     state: Arc<State>,
+    passes: Vec<u64>,
     pub activity: Arc<IndexMap<String, StreamActivity>>,
 }
 
 impl Extraction {
-    /// `streams`: those to be read, parents before children. `state`: as the destination has it.
-    pub fn new(source: Source, streams: Vec<StreamSpec>, state: State) -> Self {
-        let activity = streams.iter().map(|stream| (stream.name.clone(), StreamActivity::default())).collect();
+    pub fn new(source: Source, streams: &Streams, beginning: &Beginning) -> Self {
+        let queue = Queue::new(streams.clone(), &beginning.state, &beginning.passes);
+        let reads: Vec<_> = beginning.passes.iter().filter_map(|pass| queue.reads(*pass)).collect();
+        let is_read = |name: &String| reads.iter().any(|reads| reads.streams.contains(name));
+        let read = streams.iter().map(|spec| spec.name.clone()).filter(is_read);
         Self {
             source: Arc::new(source),
-            queue: Arc::new(Queue::new(streams, state.next_number())),
-            state: Arc::new(state),
-            activity: Arc::new(activity),
+            streams: streams.clone(),
+            queue: Arc::new(queue),
+            state: Arc::new(beginning.state.clone()),
+            passes: beginning.passes.clone(),
+            activity: Arc::new(read.map(|name| (name, StreamActivity::default())).collect()),
         }
     }
 
@@ -136,71 +155,28 @@ impl Extraction {
         Control { queue: self.queue.clone() }
     }
 
-    /// Reads everything; ends when all streams are done, given up or stopped. An error is one of the host's own: those of
-    /// a stream are events.
+    /// Reads everything; ends when all passes are done, given up or stopped. An error is one of the host's own: those of a
+    /// stream are events.
     pub async fn run(self, concurrency: usize, events: mpsc::Sender<Event>) -> Result<()> {
-        self.list(&events).await?;
+        let worker = worker::Worker {
+            source: self.source,
+            streams: self.streams,
+            queue: self.queue.clone(),
+            state: self.state,
+            activity: self.activity,
+            events,
+        };
         let mut workers = tokio::task::JoinSet::new();
         for _ in 0..concurrency.max(1) {
-            let worker = worker::Worker {
-                source: self.source.clone(),
-                queue: self.queue.clone(),
-                state: self.state.clone(),
-                activity: self.activity.clone(),
-                events: events.clone(),
-            };
-            workers.spawn(worker.run());
+            workers.spawn(worker.clone().run());
         }
+        worker.begin(&self.passes).await;
+        drop(worker);
         while let Some(outcome) = workers.join_next().await {
             if let Err(panic) = outcome {
                 self.queue.stop();
-                return Err(Error::new(crate::error::ErrorKind::Internal, "a worker broke down").with_source(panic));
+                return Err(Error::new(ErrorKind::Internal, "a worker broke down").with_source(panic));
             }
-        }
-        Ok(())
-    }
-
-    /// Fills the queue: what an unfinished run left, and for every other root stream its partitions.
-    async fn list(&self, events: &mpsc::Sender<Event>) -> Result<()> {
-        let mut instance = None;
-        for stream in self.queue.streams() {
-            if let Some(progress) = self.state.run.as_ref().and_then(|run| run.streams.get(&stream.name)) {
-                let jobs = progress.pending.iter().map(|pending| {
-                    let partition = Partition { id: pending.id.clone(), data: pending.data.clone() };
-                    (Assignment { number: pending.number, partition }, pending.checkpoint.clone())
-                });
-                self.queue.add(&stream.name, jobs.collect());
-                continue;
-            }
-            if stream.parent.is_some() {
-                continue;
-            }
-            let listed = async {
-                let instance = match &mut instance {
-                    Some(instance) => instance,
-                    None => instance.insert(self.source.instance(Arc::default()).await?),
-                };
-                instance.partitions(&stream.name, None, self.state.combined(&stream.name)).await
-            }
-            .await;
-            match listed {
-                Ok(partitions) => {
-                    let partitions = self.queue.number(partitions);
-                    let jobs = partitions.iter().map(|assignment| (assignment.clone(), None)).collect();
-                    let _ = events.send(Event::Listed { stream: stream.name.clone(), partitions }).await;
-                    self.queue.add(&stream.name, jobs);
-                }
-                Err(error) => {
-                    let error = error.with_context("stream", stream.name.clone());
-                    instance = None;
-                    let family = self.queue.give_up(&stream.name);
-                    let _ = events.send(Event::Failed { family, stream: stream.name.clone(), error }).await;
-                }
-            }
-        }
-        for done in self.queue.listed() {
-            self.activity[&done].done.store(true, Ordering::Relaxed);
-            let _ = events.send(Event::StreamDone { stream: done }).await;
         }
         Ok(())
     }

@@ -160,12 +160,33 @@ impl Normalizer {
                 return self.add(stream, &Records::JsonLines(&table.lines), load_id);
             }
         };
+        self.read(stream, records, page, load_id, true)
+    }
+
+    /// How many records a page has, when its rows are not wanted.
+    pub fn count(&mut self, stream: &str, records: &Records<'_>) -> Result<u64> {
+        match *records {
+            Records::JsonArray(bytes) | Records::JsonLines(bytes) => {
+                Ok(self.read(stream, records, text(bytes)?, "", false)?.records)
+            }
+            Records::ArrowIpc(bytes) => self.count(stream, &Records::JsonLines(&arrow_ipc::read(bytes)?.lines)),
+        }
+    }
+
+    fn read(
+        &mut self,
+        stream: &str,
+        records: &Records<'_>,
+        page: &str,
+        load_id: &str,
+        wanted: bool,
+    ) -> Result<PageSummary> {
         let Self { schema, settled, naming, options, streams, ids, tape, .. } = self;
         let rows = streams.get_mut(stream).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "records of a stream that was not announced").with_context("stream", stream)
         })?;
         let mut context = Context { schema, settled, naming, options, ids };
-        let mut page = Page { page, load_id, records: 0, tape, rows, context: &mut context };
+        let mut page = Page { page, load_id, wanted, records: 0, tape, rows, context: &mut context };
         let read = match records {
             Records::JsonArray(_) => page.add_array(),
             _ => page.add_lines(),
@@ -287,6 +308,8 @@ fn hint_problem(stream: &str, problem: &str) -> Diagnostic {
 struct Page<'a, 'context> {
     page: &'a str,
     load_id: &'a str,
+    /// Rows are made of its records.
+    wanted: bool,
     /// Records taken in so far.
     records: u64,
     tape: &'a mut Tape,
@@ -326,7 +349,7 @@ impl Page<'_, '_> {
     }
 
     fn add_record(&mut self, page: &str) -> Result<()> {
-        if self.rows.plan.loaded {
+        if self.wanted && self.rows.plan.loaded {
             self.rows.add(self.context, self.tape, page, self.load_id)?;
         }
         self.records += 1;

@@ -24,6 +24,9 @@ pub(super) fn returned(error: wit_types::Error, text: &impl Fn(&str) -> String) 
             .with_help("try again later: the same command goes on from what is loaded"),
         wit_types::Error::BadData(message) => Error::new(ErrorKind::BadData, text(&message))
             .with_help("`host check --explain` shows how the stream is read: does that fit the API?"),
+        wit_types::Error::Moved(message) => {
+            Error::new(ErrorKind::Moved, text(&message)).with_help("the next run reads it from its beginning")
+        }
         wit_types::Error::Other(message) => Error::new(ErrorKind::Connector, text(&message)),
     }
 }

@@ -161,17 +161,12 @@ impl Instance {
             .map_err(|source| Error::new(ErrorKind::Connector, "its explanation is no JSON").with_source(source))
     }
 
-    pub async fn partitions(
-        &mut self,
-        stream: &str,
-        parents: Option<&PageRecords>,
-        state: Option<&str>,
-    ) -> Result<Vec<Partition>> {
+    pub async fn partitions(&mut self, stream: &str, parents: Option<&PageRecords>) -> Result<Vec<Partition>> {
         let connection = self.begin_connected()?;
-        let (parents, state) = (parents.map(PageRecords::to_wit), state.map(str::to_owned));
+        let parents = parents.map(PageRecords::to_wit);
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
-        let call = resource.call_partitions(&mut self.store, connection, stream, parents.as_ref(), state.as_ref());
+        let call = resource.call_partitions(&mut self.store, connection, stream, parents.as_ref());
         let outcome = tokio::time::timeout(self.longest_call, call).await;
         let partitions = self.end("partitions", outcome)?;
         let partitions = self.returned(partitions)?;
@@ -263,19 +258,6 @@ impl Instance {
         }
         Err(Error::new(ErrorKind::LimitExceeded, format!("the connector gave {most} pages without any progress"))
             .with_help("its paginator may go round in circles; or raise host.limits.pages_without_progress"))
-    }
-
-    pub async fn combine(&mut self, stream: &str, left: &str, right: &str) -> Result<String> {
-        let connection = self.begin_connected()?;
-        let (left, right) = (left.to_owned(), right.to_owned());
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.connection();
-        let call = resource.call_combine(&mut self.store, connection, stream, &left, &right);
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
-        let combined = self.end("combine", outcome)?;
-        let combined = self.returned(combined)?;
-        self.check_checkpoint("checkpoint", &combined)?;
-        Ok(combined)
     }
 
     async fn drop_reader(&mut self) -> Result<()> {

@@ -92,7 +92,6 @@ impl source::GuestConnection for Connection {
         &self,
         stream: String,
         _parents: Option<types::Records>,
-        _state: Option<String>,
     ) -> Result<Vec<source::Partition>, types::Error> {
         let partition = |id: String| source::Partition { id, data: "{}".to_owned() };
         if stream == "good" {
@@ -113,11 +112,6 @@ impl source::GuestConnection for Connection {
             self.0.at("read")?;
         }
         Ok(source::Reader::new(Reader { script: self.0.clone(), good: stream == "good", position: Cell::new(0) }))
-    }
-
-    fn combine(&self, _stream: String, _left: String, right: String) -> Result<String, types::Error> {
-        self.0.at("combine")?;
-        Ok(right)
     }
 }
 
