@@ -9,14 +9,14 @@ build: connector libduckdb ## the binary at target/release/host, the connector a
 	cargo build --release --workspace --bins
 
 run: build ## the demo API on this machine, read into DuckDB
-	cargo build --release --workspace --example demo
-	$(or $(CARGO_TARGET_DIR),target)/release/examples/demo run
+	$(or $(CARGO_TARGET_DIR),target)/release/demo run
 
 test: connector guests libduckdb ## everything that CI checks
 	scripts/services.sh
 	cargo test --release --workspace
 
 lint: toolchain libduckdb
+	scripts/features.sh
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
