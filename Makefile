@@ -26,8 +26,8 @@ fmt:
 bless: connector guests libduckdb ## accept what the screens show now
 	INSTA_UPDATE=always cargo test --release --workspace --test tests screens
 
-crash: connector guests libduckdb ## the crash test at several hundred points
-	CRASH_KILLS=300 cargo test --release --workspace --test tests crash -- --nocapture
+crash: connector guests libduckdb ## the crash test at several hundred points, and SEQUENCES (3000) random sequences of runs
+	CRASH_KILLS=300 SEQUENCES=$(or $(SEQUENCES),3000) cargo test --release --workspace --test tests -- crash sequences --nocapture
 
 fuzz: ## each parser for FUZZ_SECONDS (60): what panics is left in fuzz/artifacts
 	scripts/fuzz.sh $(TARGETS)
