@@ -9,14 +9,14 @@ build: connector libduckdb ## the binary at target/release/host, the connector a
 	cargo build --release --workspace --bins
 
 run: build ## the demo API on this machine, read into DuckDB
-	cargo build --release --workspace --example demo
-	$(or $(CARGO_TARGET_DIR),target)/release/examples/demo run
+	$(or $(CARGO_TARGET_DIR),target)/release/demo run
 
 test: connector guests libduckdb ## everything that CI checks
 	scripts/services.sh
 	cargo test --release --workspace
 
 lint: toolchain libduckdb
+	scripts/features.sh
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
@@ -26,8 +26,8 @@ fmt:
 bless: connector guests libduckdb ## accept what the screens show now
 	INSTA_UPDATE=always cargo test --release --workspace --test tests screens
 
-crash: connector guests libduckdb ## the crash test at several hundred points
-	CRASH_KILLS=300 cargo test --release --workspace --test tests crash -- --nocapture
+crash: connector guests libduckdb ## the crash test at several hundred points, and SEQUENCES (3000) random sequences of runs
+	CRASH_KILLS=300 SEQUENCES=$(or $(SEQUENCES),3000) cargo test --release --workspace --test tests -- crash sequences --nocapture
 
 fuzz: ## each parser for FUZZ_SECONDS (60): what panics is left in fuzz/artifacts
 	scripts/fuzz.sh $(TARGETS)

@@ -3,9 +3,9 @@
 //!
 //! Here at any moment, in `places` at chosen ones, in `failures` by what happens around it. `CRASH_KILLS` sets how often it is killed for each write disposition, `CRASH_SEED` repeats a failure.
 
-mod contents;
+pub(crate) mod contents;
 mod failures;
-mod places;
+pub(crate) mod places;
 
 use std::{
     collections::BTreeMap,

@@ -13,4 +13,5 @@ mod fuzz_seeds;
 mod layers;
 mod readme;
 mod screens;
+mod sequences;
 mod support;

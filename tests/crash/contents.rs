@@ -10,7 +10,7 @@ use crate::destination::s3_server::{BUCKET, download};
 
 /// Where a pipeline loads to.
 #[derive(Clone)]
-pub(super) enum Place {
+pub(crate) enum Place {
     DuckDb(PathBuf),
     Sqlite(PathBuf),
     /// The URL.
@@ -28,7 +28,7 @@ type Index<'a> = HashMap<(&'a str, &'a str), Vec<&'a Row>>;
 
 impl Place {
     /// For `--to`.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self {
             Self::DuckDb(path) => format!("duckdb:{}", path.display()),
             Self::Sqlite(path) => format!("sqlite:{}", path.display()),
@@ -47,7 +47,7 @@ impl Place {
     }
 
     /// The rows of every table, sorted.
-    pub(super) fn contents(&self, dataset: &str) -> BTreeMap<String, Vec<String>> {
+    pub(crate) fn contents(&self, dataset: &str) -> BTreeMap<String, Vec<String>> {
         let tables = match self {
             Self::DuckDb(path) => duckdb(path, dataset),
             Self::Sqlite(path) => sqlite(path),

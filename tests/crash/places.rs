@@ -12,7 +12,7 @@ use crate::destination::s3_server::S3Server;
 use crate::support::host_command::{HostCommand, Project, connector};
 use crate::support::mock_api::MockApi;
 
-const PLACES: [&str; 6] = [
+pub(crate) const PLACES: [&str; 6] = [
     "assemble.page",
     "assemble.before_close",
     "assemble.after_close",
@@ -154,7 +154,7 @@ fn dies_anywhere(dispositions: &[&str], mut place_in: impl FnMut(&Path) -> Place
 }
 
 /// Rows that only one of the two has.
-fn difference(expected: &[String], loaded: &[String]) -> String {
+pub(crate) fn difference(expected: &[String], loaded: &[String]) -> String {
     let count = |rows: &[String], row: &String| rows.iter().filter(|other| *other == row).count();
     let mut all: Vec<&String> = expected.iter().chain(loaded).collect();
     all.sort();

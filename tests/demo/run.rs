@@ -30,7 +30,7 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// Looks for what is not given where cargo leaves it: this program lies in `target/release/examples`.
+    /// Looks for what is not given where cargo leaves it: this program lies beside the host.
     pub(crate) fn new(
         host: Option<PathBuf>,
         connector: Option<PathBuf>,
@@ -38,7 +38,7 @@ impl Paths {
         database: PathBuf,
     ) -> Result<Self> {
         let program = std::env::current_exe()?;
-        let release = program.ancestors().nth(2).context("this program lies in no folder")?;
+        let release = program.parent().context("this program lies in no folder")?;
         let host = host.unwrap_or_else(|| release.join("host"));
         let connector = connector.unwrap_or_else(|| release.join("../wasm32-wasip2/release/connector.wasm"));
         for path in [&host, &connector, &config] {
