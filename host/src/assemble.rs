@@ -376,6 +376,7 @@ impl Assembler {
             schema,
             state: self.state.clone(),
             replaced: self.whole.drain().map(|(_, replacement)| replacement).collect(),
+            taken_back: Vec::new(),
         };
         self.closed = self.state.clone();
         self.anything_new = false;

@@ -22,6 +22,19 @@ pub struct LoadPackage {
     pub state: State,
     /// Streams with the disposition `replace` that have rows here, or begin or end here.
     pub replaced: Vec<Replacement>,
+    /// Rows of earlier packages that go before this one's come.
+    pub taken_back: Vec<TakenBack>,
+}
+
+/// Rows that a stream had loaded and that are going to be read again: those of its root tables from these loads, with the
+/// rows of child tables below them, whether they have taken effect or still wait beside the tables.
+///
+/// What another stream brought to the same table in the same load can't be told apart, and goes too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    pub stream: String,
+    /// Load ids.
+    pub loads: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
