@@ -22,16 +22,18 @@ pub struct LoadPackage {
     pub state: State,
     /// Streams with the disposition `replace` that have rows here, or begin or end here.
     pub replaced: Vec<Replacement>,
-    /// Rows that go before those of this package come.
+    /// Rows of earlier packages that go before this one's come.
     pub taken_back: Vec<TakenBack>,
 }
 
-/// What a stream appended in earlier load packages, to go: it is read again. Where two streams fill one table, the rows of
-/// both go, since they can't be told apart.
+/// Rows that a stream had loaded and that are going to be read again: those of its root tables from these loads, with the
+/// rows of child tables below them, whether they have taken effect or still wait beside the tables.
+///
+/// What another stream brought to the same table in the same load can't be told apart, and goes too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenBack {
     pub stream: String,
-    /// The ids of the packages.
+    /// Load ids.
     pub loads: Vec<String>,
 }
 

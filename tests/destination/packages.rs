@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use airlock_host::normalize::{Normalizer, Options, Records};
-use airlock_host::package::{LoadPackage, Replacement, TableBatch};
+use airlock_host::package::{LoadPackage, Replacement, TableBatch, TakenBack};
 use airlock_host::schema::{
     Column, DataType, MergeStrategy, Scd2, Schema, SortOrder, StreamSpec, TableSchema, WriteDisposition,
 };
@@ -118,6 +118,7 @@ impl Package {
             schema: Schema { name: PIPELINE.to_owned(), ..Schema::default() },
             state,
             replaced: Vec::new(),
+            taken_back: Vec::new(),
         })
     }
 
@@ -137,6 +138,13 @@ impl Package {
 
     pub(crate) fn replaces(mut self, stream: &str, begins: bool, ends: bool) -> Self {
         self.0.replaced.push(Replacement { stream: stream.to_owned(), begins, ends });
+        self
+    }
+
+    /// Takes back what these packages brought of a stream.
+    pub(crate) fn takes_back(mut self, stream: &str, numbers: &[u32]) -> Self {
+        let loads = numbers.iter().map(|number| load_id(*number)).collect();
+        self.0.taken_back.push(TakenBack { stream: stream.to_owned(), loads });
         self
     }
 }

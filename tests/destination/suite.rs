@@ -43,6 +43,8 @@ const CASES: &[Case] = &[
     Case { name: "every type", merge: false, run: every_type },
     Case { name: "odd names and values", merge: false, run: odd_names },
     Case { name: "a failing package leaves nothing", merge: false, run: a_failing_package_leaves_nothing },
+    Case { name: "what a load brought is taken back", merge: false, run: taken_back },
+    Case { name: "what waits is taken back", merge: false, run: taken_back_of_what_waits },
     Case { name: "merge strategies", merge: true, run: merge_strategies },
     Case { name: "one row per key in a package", merge: true, run: one_row_per_key },
     Case { name: "compound key", merge: true, run: compound_key },
@@ -270,6 +272,54 @@ fn a_failing_package_leaves_nothing(store: &dyn Store) {
     // The same load id again, mended.
     load(store, &versioned(2, &disposition, V2));
     assert_eq!((v(store).len(), kids(store).len()), (4, 4));
+}
+
+fn taken_back(store: &dyn Store) {
+    let disposition = Disposition::of(WriteDisposition::Append);
+    let other = table("w", None, &["id:bigint", "_dlt_load_id", "_dlt_id"]);
+    // Many small loads, so that files were joined; one of another stream too.
+    for number in 1..=12 {
+        let id = i64::from(number);
+        let row = json!({"id": id, "_dlt_load_id": load_id(number), "_dlt_id": format!("w{id}")});
+        load(store, &versioned(number, &disposition, &[(id, "x", &[id, id + 100])]).rows(&other, &[row]));
+    }
+    let again = versioned(13, &disposition, &[(2, "again", &[20])]).takes_back("v", &[2, 4, 12]);
+    load(store, &again);
+    assert!(store.open().load(&again.0).unwrap().already_loaded);
+    let ids = ["1", "2", "3", "5", "6", "7", "8", "9", "10", "11"];
+    let sorted = |rows: Vec<String>| {
+        let mut rows = rows;
+        rows.sort();
+        rows
+    };
+    let expected = ids.iter().map(|id| if *id == "2" { "2|again".to_owned() } else { format!("{id}|x") });
+    assert_eq!(v(store), sorted(expected.collect()));
+    let expected = ids.iter().flat_map(|id| match id.parse::<i64>().unwrap() {
+        2 => vec!["20".to_owned()],
+        id => vec![id.to_string(), (id + 100).to_string()],
+    });
+    assert_eq!(kids(store), sorted(expected.collect()));
+    assert_eq!(rows(store, "w", &["id"]).len(), 12);
+    // All that there is, of a load that is not known as well, and of a stream without a table.
+    let loads: Vec<u32> = (1..=14).collect();
+    load(store, &versioned(15, &disposition, &[(1, "new", &[])]).takes_back("v", &loads).takes_back("other", &[1]));
+    assert_eq!((v(store), rows(store, "w", &["id"]).len()), (strings(&["1|new"]), 12));
+    assert_eq!(store.rows("v__kids", &["k"]).unwrap_or_default(), Vec::<Vec<String>>::new());
+}
+
+fn taken_back_of_what_waits(store: &dyn Store) {
+    let disposition = Disposition::of(WriteDisposition::Replace);
+    let package = |number, records, begins, ends| {
+        let mut package = versioned(number, &disposition, records);
+        package.0.replaced.clear();
+        package.replaces("v", begins, ends)
+    };
+    load(store, &versioned(1, &disposition, V1));
+    load(store, &package(2, &[(5, "kept", &[50])], true, false));
+    load(store, &package(3, &[(6, "gone", &[60])], false, false));
+    assert_eq!(v(store), ["1|a", "2|b"]);
+    load(store, &package(4, &[(7, "z", &[70])], false, true).takes_back("v", &[3]));
+    assert_eq!((v(store), kids(store)), (strings(&["5|kept", "7|z"]), strings(&["50", "70"])));
 }
 
 fn merge_strategies(store: &dyn Store) {

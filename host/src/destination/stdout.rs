@@ -148,6 +148,7 @@ mod tests {
             schema: Schema::default(),
             state: State::default(),
             replaced: Vec::new(),
+            taken_back: Vec::new(),
         };
         let written = Shared::default();
         open(Box::new(written.clone()), Format::JsonLines).load(&package).unwrap();

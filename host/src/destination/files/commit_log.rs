@@ -118,7 +118,7 @@ impl CommitLog<'_> {
 }
 
 /// Load ids are seconds with a fraction: longer ones are later ones.
-fn order(load_id: &str) -> (usize, &str) {
+pub(super) fn order(load_id: &str) -> (usize, &str) {
     (load_id.split('.').next().unwrap_or_default().len(), load_id)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is in a table's folder counts: a file comes into sight when its package is committed, and goes when it is
 //! replaced. `_dlt_loads` has one file per committed package, which names its files. Must never merge: files are never
-//! changed.
+//! changed, only replaced as a whole.
 
 mod bucket;
 mod commit_log;
@@ -11,6 +11,7 @@ mod format;
 mod partition;
 mod plan;
 mod storage;
+mod take_back;
 
 use std::io;
 
@@ -105,7 +106,8 @@ impl Files {
             let older = file.taken_up.iter().map(|path| self.storage.read(path));
             let mut older = older.collect::<io::Result<Vec<_>>>().map_err(refused)?;
             let written = self.storage.write(&file.path, &mut |writer| {
-                self.format.write(writer, file.table, std::mem::take(&mut older), &file.batches)
+                let older = std::mem::take(&mut older);
+                self.format.write(writer, file.table, older, file.without.as_ref(), &file.batches)
             });
             written.map_err(|error| {
                 let error = match error {

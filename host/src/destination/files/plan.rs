@@ -2,12 +2,15 @@
 //!
 //! Must never write: until the plan itself is written, a crash leaves what was there.
 
+use std::collections::HashSet;
+
 use arrow::record_batch::RecordBatch;
 use jiff::Timestamp;
 
 use super::commit_log::{Commit, Move};
 use super::format::Format;
 use super::storage::Storage;
+use super::take_back::{Gone, Reading, Touched};
 use super::{MAX_IDENTIFIER_LENGTH, partition, refused};
 use crate::destination::root_table;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +33,8 @@ pub(super) struct Plan<'a> {
     package: &'a LoadPackage,
     pub(super) commit: Commit,
     pub(super) files: Vec<PlannedFile<'a>>,
+    /// Files that go, as far as they are known before the rest is planned.
+    taken_back: HashSet<String>,
 }
 
 /// One file with rows.
@@ -39,15 +44,18 @@ pub(super) struct PlannedFile<'a> {
     pub(super) batches: Vec<RecordBatch>,
     /// Older files whose rows it holds too.
     pub(super) taken_up: Vec<String>,
+    /// Which of those rows it leaves out.
+    pub(super) without: Option<Gone>,
 }
 
 impl<'a> Plan<'a> {
     pub(super) fn new(storage: &'a dyn Storage, format: Format, package: &'a LoadPackage) -> Self {
-        Self { storage, format, package, commit: Commit::default(), files: Vec::new() }
+        Self { storage, format, package, commit: Commit::default(), files: Vec::new(), taken_back: HashSet::new() }
     }
 
     /// What happens to the tables.
     pub(super) fn tables(&mut self) -> Result<()> {
+        self.take_back()?;
         let package = self.package;
         // What earlier packages left of streams that begin or end here.
         for table in package.schema.tables.values() {
@@ -58,7 +66,7 @@ impl<'a> Plan<'a> {
             check_name(&table.name)?;
             let staged = self.files(&format!("{STAGING}/{}", table.name))?;
             if replacement.begins {
-                self.commit.removed.extend(staged.into_iter().map(|(path, _)| path));
+                self.remove(staged);
             } else if replacement.ends {
                 for (from, _) in staged {
                     self.comes_into_sight(from);
@@ -66,7 +74,7 @@ impl<'a> Plan<'a> {
             }
             if replacement.ends {
                 let replaced = self.files(&table.name)?;
-                self.commit.removed.extend(replaced.into_iter().map(|(path, _)| path));
+                self.remove(replaced);
             }
         }
         for rows in &package.tables {
@@ -104,7 +112,7 @@ impl<'a> Plan<'a> {
                 }
                 let taken_up = if replacement.is_none() { self.small_files(&folder)? } else { Vec::new() };
                 self.commit.removed.extend(taken_up.iter().cloned());
-                self.files.push(PlannedFile { path, table, batches, taken_up });
+                self.files.push(PlannedFile { path, table, batches, taken_up, without: None });
             }
         }
         Ok(())
@@ -147,11 +155,50 @@ impl<'a> Plan<'a> {
         self.commit.moves.push(Move { from, to });
     }
 
-    /// The data files in a folder of the dataset.
+    fn remove(&mut self, files: Vec<(String, u64)>) {
+        self.commit.removed.extend(files.into_iter().map(|(path, _)| path));
+    }
+
+    /// What earlier packages brought of streams that are read again: files go, or are written anew with what stays of
+    /// them.
+    fn take_back(&mut self) -> Result<()> {
+        let package = self.package;
+        let mut number = 0;
+        for taken in &package.taken_back {
+            for folder in ["", STAGING] {
+                let reading = Reading {
+                    format: self.format,
+                    files: &|folder| self.files(folder),
+                    read: &|path| self.storage.read(path),
+                };
+                // What waits has taken up nothing.
+                let is_of_one_load = folder == STAGING || !self.format.can_be_joined();
+                for touched in reading.touched(&package.schema, taken, folder, is_of_one_load)? {
+                    let Touched { table, path: old, without } = touched;
+                    if without.is_some() {
+                        number += 1;
+                        let folder = old.rsplit_once('/').map_or("", |(folder, _)| folder);
+                        let file = format!("{folder}/{}.{number}.{}", package.load_id, self.format.extension());
+                        let path = format!("{STAGING}/{file}");
+                        self.commit.written.push(path.clone());
+                        self.comes_into_sight(path.clone());
+                        let taken_up = vec![old.clone()];
+                        self.files.push(PlannedFile { path, table, batches: Vec::new(), taken_up, without });
+                    }
+                    self.taken_back.insert(old.clone());
+                    self.commit.removed.push(old);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The data files in a folder of the dataset, but those that are taken back.
     fn files(&self, folder: &str) -> Result<Vec<(String, u64)>> {
         let end = format!(".{}", self.format.extension());
         let files = self.storage.files(folder).map_err(refused)?;
-        Ok(files.into_iter().filter(|(path, _)| path.ends_with(&end)).collect())
+        let stays = |path: &String| path.ends_with(&end) && !self.taken_back.contains(path);
+        Ok(files.into_iter().filter(|(path, _)| stays(path)).collect())
     }
 }
 

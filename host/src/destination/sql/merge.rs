@@ -3,6 +3,7 @@
 //! Every statement works on whole sets (hash joins), never row by row, so that merging into a large table stays fast.
 //! Rows of child tables follow their parents by `_dlt_parent_id`. Must never touch a database: it makes text.
 
+use super::LOAD_ID;
 use super::dialect::{Area, Dialect, identifier, identifiers, literal, parse_timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{Column, DataType, MergeStrategy, Scd2, SortOrder, TableSchema};
@@ -48,6 +49,16 @@ impl Family<'_> {
     /// The staged rows come.
     pub(crate) fn insert(&self) -> Vec<String> {
         self.tables.iter().map(|table| self.insert_table(table)).collect()
+    }
+
+    /// The rows of these loads go from one of the two areas: children first, they are found by their parents.
+    pub(crate) fn take_back(&self, area: Area, loads: &[String]) -> Vec<String> {
+        if loads.is_empty() {
+            return Vec::new();
+        }
+        let loads = loads.iter().map(|load| literal(load)).collect::<Vec<_>>().join(", ");
+        let taken = format!("{} IN ({loads})", identifier(LOAD_ID));
+        self.tables.iter().rev().map(|table| self.delete_below(area, table, &taken)).collect()
     }
 
     /// The staged rows are merged; `now` is the package's time in microseconds since the epoch.
@@ -107,19 +118,23 @@ impl Family<'_> {
         let columns = identifiers(key.iter().copied());
         let matched = format!("{} IN (SELECT {columns} FROM {})", row(key), self.staged(root));
         let query = format!("SELECT 'matched' FROM {} WHERE {matched} LIMIT 1", self.target(root));
-        let statement =
-            |table: &&TableSchema| format!("DELETE FROM {} WHERE {}", self.target(table), self.below(table, &matched));
-        Some((query, self.tables.iter().rev().map(statement).collect()))
+        let tables = self.tables.iter().rev();
+        Some((query, tables.map(|table| self.delete_below(Area::Dataset, table, &matched)).collect()))
+    }
+
+    /// Deletes the rows of a table that belong to root rows which meet a condition.
+    fn delete_below(&self, area: Area, table: &TableSchema, root_condition: &str) -> String {
+        format!("DELETE FROM {} WHERE {}", self.quoted(area, table), self.below(area, table, root_condition))
     }
 
     /// The condition under which a table's rows belong to root rows that meet a condition.
-    fn below(&self, table: &TableSchema, root_condition: &str) -> String {
+    fn below(&self, area: Area, table: &TableSchema, root_condition: &str) -> String {
         match self.parent(table) {
             None => root_condition.to_owned(),
             Some(parent) => format!(
                 "\"_dlt_parent_id\" IN (SELECT \"_dlt_id\" FROM {} WHERE {})",
-                self.target(parent),
-                self.below(parent, root_condition)
+                self.quoted(area, parent),
+                self.below(area, parent, root_condition)
             ),
         }
     }
@@ -236,11 +251,15 @@ impl Family<'_> {
     }
 
     fn target(&self, table: &TableSchema) -> String {
-        self.dialect.locate(self.dataset, Area::Dataset, &table.name).quoted()
+        self.quoted(Area::Dataset, table)
     }
 
     fn staged(&self, table: &TableSchema) -> String {
-        self.dialect.locate(self.dataset, Area::Staging, &table.name).quoted()
+        self.quoted(Area::Staging, table)
+    }
+
+    fn quoted(&self, area: Area, table: &TableSchema) -> String {
+        self.dialect.locate(self.dataset, area, &table.name).quoted()
     }
 }
 

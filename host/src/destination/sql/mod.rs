@@ -20,6 +20,9 @@ use crate::package::{LoadPackage, LoadReceipt, TableBatch};
 use crate::schema::{MergeStrategy, Schema, TableSchema, WriteDisposition};
 use crate::state::State;
 
+/// The column of a root table that says which package a row came with.
+pub(crate) const LOAD_ID: &str = "_dlt_load_id";
+
 /// A connection to a database.
 pub(crate) trait Database: Send {
     fn dialect(&self) -> &'static dyn Dialect;
@@ -100,6 +103,7 @@ impl<D: Database> SqlDestination<D> {
         if load.is_loaded()? {
             return Ok(LoadReceipt { rows: Vec::new(), already_loaded: true });
         }
+        load.take_back()?;
         load.clear_staging()?;
         load.clear_replaced()?;
         let mut rows = Vec::new();
@@ -180,6 +184,36 @@ impl<D: Database> Load<'_, D> {
     fn is_loaded(&mut self) -> Result<bool> {
         let query = system::is_loaded(self.database.dialect(), self.dataset, self.package);
         Ok(!self.database.query(&query)?.is_empty())
+    }
+
+    /// Deletes what earlier packages brought of streams that are read again.
+    fn take_back(&mut self) -> Result<()> {
+        let schema = &self.package.schema;
+        for taken in &self.package.taken_back {
+            for area in [Area::Dataset, Area::Staging] {
+                let roots = schema.tables.values().filter(|table| table.parent.is_none() && table.stream == taken.stream);
+                for root in roots {
+                    let tables: Vec<&TableSchema> = family(schema, root)
+                        .into_iter()
+                        .filter(|table| self.catalog.has(area, &table.name))
+                        .collect();
+                    if !self.catalog.has_column(area, &root.name, LOAD_ID) {
+                        continue;
+                    }
+                    // Before the rows go, as in `clear_replaced`.
+                    for table in &tables {
+                        self.evolve(area, table)?;
+                    }
+                    let family = Family { dialect: self.database.dialect(), dataset: self.dataset, tables };
+                    for statement in family.take_back(area, &taken.loads) {
+                        self.database
+                            .execute(&statement)
+                            .map_err(|error| error.with_context("table", root.name.clone()))?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Staging holds rows from one package to the next only for a stream that has begun; what an unfinished run left of
@@ -354,7 +388,7 @@ fn is_replaced_at_once(package: &LoadPackage, root: &TableSchema) -> bool {
 }
 
 /// A root table and all tables below it, parents before children.
-fn family<'a>(schema: &'a Schema, root: &'a TableSchema) -> Vec<&'a TableSchema> {
+pub(crate) fn family<'a>(schema: &'a Schema, root: &'a TableSchema) -> Vec<&'a TableSchema> {
     let mut family = vec![root];
     let mut next = 0;
     while let Some(parent) = family.get(next).map(|table| table.name.as_str()) {

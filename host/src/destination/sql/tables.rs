@@ -31,6 +31,10 @@ impl Catalog {
         self.tables.contains_key(&(area, table.to_owned()))
     }
 
+    pub(crate) fn has_column(&self, area: Area, table: &str, column: &str) -> bool {
+        self.tables.get(&(area, table.to_owned())).is_some_and(|columns| columns.contains_key(column))
+    }
+
     pub(crate) fn remove(&mut self, area: Area, table: &str) {
         self.tables.shift_remove(&(area, table.to_owned()));
     }
