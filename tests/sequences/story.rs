@@ -67,7 +67,7 @@ impl Run {
         let streams = vec(0..60_usize, 1..=2);
         let select = prop_oneof![5 => Just(Vec::new()), 4 => streams];
         let full_refresh = prop_oneof![6 => Just(false), 1 => Just(true)];
-        let then = prop_oneof![2 => Just(Vec::new()), 3 => vec(Change::random(), 1..6)];
+        let then = prop_oneof![1 => Just(Vec::new()), 2 => vec(Change::random(), 1..10)];
         (select, full_refresh, Trouble::random(), then).prop_map(|(select, full_refresh, trouble, then)| Self {
             select,
             full_refresh,
@@ -80,14 +80,14 @@ impl Run {
 impl Trouble {
     fn random() -> impl Strategy<Value = Self> {
         let stream = prop_oneof![2 => Just(None), 1 => (0..60_usize).prop_map(Some)];
-        let failure = (0..30_usize, any::<bool>(), stream).prop_map(|(after, is_400, stream)| Failure {
+        let failure = (0..20_usize, any::<bool>(), stream).prop_map(|(after, is_400, stream)| Failure {
             after,
             status: if is_400 { 400 } else { 500 },
             stream,
         });
         let place = (0..PLACES.len(), 1..8_usize);
         prop_oneof![
-            7 => Just(Self::None),
+            6 => Just(Self::None),
             5 => failure.prop_map(Self::ApiFails),
             4 => (1..30_usize).prop_map(Self::KilledAtRequest),
             1 => (20..300_u64).prop_map(|ms| Self::KilledAfter(Duration::from_millis(ms))),
@@ -103,7 +103,7 @@ impl Story {
         let destination = prop_oneof![
             2 => Just(Destination::DuckDb), 1 => Just(Destination::Sqlite), 1 => Just(Destination::Postgres),
         ];
-        let details = (destination, 1..7_usize, 1..4_usize, 0..3_u64);
+        let details = (destination, 1..11_usize, 1..4_usize, 0..3_u64);
         let happens = (vec(Run::random(), 2..=6), vec(Change::random(), 0..40));
         // What is first is simplified first, and less that happens is sooner told.
         (happens, api::streams(), details).prop_map(move |((mut runs, begin), streams, details)| {
