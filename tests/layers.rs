@@ -7,18 +7,21 @@ use std::{
 };
 
 /// From the top down; modules on one line do not know each other.
-const LAYERS: [&[&str]; 16] = [
+const LAYERS: [&[&str]; 19] = [
     &["command"],
     &["output"],
     &["connection"],
     &["pipeline"],
-    &["assemble"],
+    &["packaging"],
+    &["progress"],
     &["extract", "normalize", "destination"],
+    &["mode"],
     &["package"],
     &["sandbox"],
     &["egress"],
     &["secret"],
     &["config"],
+    &["streams"],
     &["report", "state"],
     &["lock", "schema"],
     &["error"],

@@ -63,7 +63,7 @@ impl RunMode {
         let resumed = !passes.is_empty();
         let mut replaced: BTreeMap<u64, Vec<(u64, Pass)>> = BTreeMap::new();
         for consumers in families(&open, streams) {
-            let taken = given_up.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+            let taken = given_up.iter().map(|(number, _)| number.saturating_add(1)).max().unwrap_or(0);
             let number = state.next_pass().max(taken);
             let is_replaced = |(_, pass): &mut (u64, Pass)| !pass.consumers.is_disjoint(&consumers);
             let replaces: Vec<_> = given_up.extract_if(.., is_replaced).collect();

@@ -159,7 +159,7 @@ impl Packager {
             true => self.normalizer.add(stream, &records, &self.packed.load_id)?.records,
             false => self.normalizer.count(stream, &records)?,
         };
-        failpoint::hit("assemble.page");
+        failpoint::hit("packaging.page");
         let activity = &self.activity[stream];
         let so_far = activity.records.fetch_add(count, Ordering::Relaxed) + count;
         if so_far > self.limits.records_per_stream {
@@ -255,7 +255,7 @@ impl Packager {
     }
 
     fn close(&mut self) -> Result<Option<LoadPackage>> {
-        failpoint::hit("assemble.before_close");
+        failpoint::hit("packaging.before_close");
         let normalized = self.normalizer.take()?;
         for change in normalized.changes {
             match change.kind {
@@ -289,7 +289,7 @@ impl Packager {
             replaced: self.packed.whole.drain().map(|(_, replacement)| replacement).collect(),
             taken_back,
         };
-        failpoint::hit("assemble.after_close");
+        failpoint::hit("packaging.after_close");
         Ok(Some(package))
     }
 }

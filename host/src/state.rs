@@ -67,7 +67,7 @@ impl State {
 
     /// A number that no pass has.
     pub fn next_pass(&self) -> u64 {
-        self.passes.keys().next_back().map_or(0, |last| last + 1)
+        self.passes.keys().next_back().map_or(0, |last| last.saturating_add(1))
     }
 }
 

@@ -41,6 +41,12 @@ fn attacks() -> Vec<(&'static str, Value, Value, Outcome<'static>)> {
         ("streams", json!(5), json!({"stream_count": 10}), REFUSED),
         ("records_per_stream", json!(10), pages(json!({"before": "[{\"id\": #}]"}), 100), FAILS),
         ("partitions_per_call", json!(10), json!({"partitions": 20}), FAILS),
+        (
+            "partition_states",
+            json!(5),
+            json!({"partitions": 20, "pages": [{"before": "[{\"id\": #}]", "checkpoint": {"before": "{\"page\": #}"}}], "rounds": 1}),
+            FAILS,
+        ),
         ("partition_id_bytes", json!(100), json!({"partition_id": {"fill": "x", "times": 200}}), FAILS),
         (
             "checkpoint_bytes",

@@ -53,7 +53,7 @@ fn read_and_scan(auth: &Value) {
     let (guests, io) = (runtime(), runtime());
     let mut instance = guests.block_on(connected(&text, io.handle()));
     let records = guests.block_on(async {
-        let partitions = instance.partitions("items", None, None).await.unwrap();
+        let partitions = instance.partitions("items", None).await.unwrap();
         instance.read("items", &partitions[0], None).await.unwrap();
         instance.next().await.unwrap().unwrap().records.bytes().to_vec()
     });

@@ -107,16 +107,6 @@ fn floods_of_pages_and_state() {
     ]);
 }
 
-/// `combine` is only called for a stream of more partitions than the state remembers one by one.
-#[test]
-fn a_hostile_combine() {
-    let script =
-        |strike: &str| json!({"strike": strike, "partitions": 10_050, "limits": {"records_per_stream": 1_000_000}});
-    attack("an honest combine", &script(""), NoEffect);
-    attack("a loop in combine", &script("combine:loop"), StreamFails(&["in: combine", TIME]));
-    attack("a panic in combine", &script("combine:panic"), StreamFails(&["in: combine"]));
-}
-
 fn numbered() -> Value {
     json!({"before": "[{\"id\": #}]", "checkpoint": {"before": "{\"page\": #}"}})
 }

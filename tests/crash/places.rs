@@ -13,9 +13,9 @@ use crate::support::host_command::{HostCommand, Project, connector};
 use crate::support::mock_api::MockApi;
 
 pub(crate) const PLACES: [&str; 6] = [
-    "assemble.page",
-    "assemble.before_close",
-    "assemble.after_close",
+    "packaging.page",
+    "packaging.before_close",
+    "packaging.after_close",
     "destination.between_tables",
     "destination.before_commit",
     "destination.after_commit",

@@ -9,7 +9,7 @@ use airlock_host::package::{LoadPackage, Replacement, TableBatch, TakenBack};
 use airlock_host::schema::{
     Column, DataType, MergeStrategy, Scd2, Schema, SortOrder, StreamSpec, TableSchema, WriteDisposition,
 };
-use airlock_host::state::{State, StreamState};
+use airlock_host::state::{Position, Positions, State};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema as ArrowSchema, TimeUnit};
 use arrow::json::ReaderBuilder;
 use arrow::record_batch::RecordBatch;
@@ -108,9 +108,9 @@ pub(crate) struct Package(pub(crate) LoadPackage);
 impl Package {
     /// The `number`-th package of the pipeline; the load ids of packages ascend with it.
     pub(crate) fn new(number: u32) -> Self {
-        let mut state = State { version: 1, ..State::default() };
-        let stream = StreamState { combined: Some(format!("after {number}")), ..StreamState::default() };
-        state.streams.insert("v".to_owned(), stream);
+        let mut state = State::default();
+        let position = Position { shared: Some(format!("after {number}")), ..Position::default() };
+        state.streams.insert("v".to_owned(), Positions(vec![position]));
         Self(LoadPackage {
             pipeline: PIPELINE.to_owned(),
             load_id: load_id(number),

@@ -174,13 +174,4 @@ fn settle(streams: &mut [Stream], stream: usize) {
     }
     this.has_key |= this.disposition != Disposition::Append;
     this.says_order &= this.parent.is_none();
-    // Nobody could know of an appended record without a cursor that it is there, if its parents had to be read anew.
-    if this.disposition == Disposition::Append && !this.incremental {
-        for ancestor in above {
-            streams[ancestor].newest_first = false;
-            if streams[ancestor].paging == Paging::ExpiringCursor {
-                streams[ancestor].paging = Paging::Cursor;
-            }
-        }
-    }
 }

@@ -85,7 +85,7 @@ impl Queue {
         }
         let pending = state.passes.values().flat_map(|pass| pass.streams.values());
         let numbers = pending.filter_map(|progress| progress.pending.keys().next_back());
-        let next = numbers.max().map_or(0, |number| number + 1);
+        let next = numbers.max().map_or(0, |number| number.saturating_add(1));
         Self { streams, inner: Mutex::new(inner), changed: Notify::new(), next: AtomicU64::new(next) }
     }
 

@@ -191,12 +191,11 @@ impl<D: Database> Load<'_, D> {
         let schema = &self.package.schema;
         for taken in &self.package.taken_back {
             for area in [Area::Dataset, Area::Staging] {
-                let roots = schema.tables.values().filter(|table| table.parent.is_none() && table.stream == taken.stream);
+                let roots =
+                    schema.tables.values().filter(|table| table.parent.is_none() && table.stream == taken.stream);
                 for root in roots {
-                    let tables: Vec<&TableSchema> = family(schema, root)
-                        .into_iter()
-                        .filter(|table| self.catalog.has(area, &table.name))
-                        .collect();
+                    let tables: Vec<&TableSchema> =
+                        family(schema, root).into_iter().filter(|table| self.catalog.has(area, &table.name)).collect();
                     if !self.catalog.has_column(area, &root.name, LOAD_ID) {
                         continue;
                     }
