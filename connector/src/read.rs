@@ -11,13 +11,14 @@ use serde_json::Value;
 use crate::document;
 use crate::error::Error;
 use crate::format;
+use crate::graphql;
 use crate::http::{Http, HttpRequest, HttpResponse};
 use crate::incremental::{self, Compiled, IncrementalRead, Memory};
 use crate::log::Log;
 use crate::paginator::{Answer, Paginator};
 use crate::parent::{self, Partition, Slice};
 use crate::plan;
-use crate::plan::Stream;
+use crate::plan::{Stream, WriteDisposition};
 use crate::request::{self, OutgoingRequest};
 use crate::response_action::{self, Verdict};
 use crate::selection::{self, Selection};
@@ -93,6 +94,8 @@ pub struct Reader<H> {
     slice: Slice,
     /// The checkpoint that the host has.
     before: String,
+    /// Nothing has been found so far, in a read that began with the first page.
+    nothing_found: bool,
     over: bool,
 }
 
@@ -112,7 +115,12 @@ impl<H: Http> Reader<H> {
             (None, Some(state)) => state.to_string(),
             (None, None) => "{}".to_owned(),
         };
-        let stored = Checkpoint::parse(&before)?;
+        let mut stored = Checkpoint::parse(&before)?;
+        if let (Some(plan), Some(memory)) = (&stream.incremental, &stored.incremental)
+            && !memory.is_of(plan)
+        {
+            stored = Checkpoint::default();
+        }
         let selector = match &stored.selector {
             Some(path) => Some(Selector::parse(path).map_err(Error::Other)?),
             None => prepared.selector.clone(),
@@ -137,8 +145,10 @@ impl<H: Http> Reader<H> {
                 }
             }
         }
+        let nothing_found = stored.paginator.is_none();
         let paginator = stored.paginator.unwrap_or_else(|| Paginator::begin(&stream.paginator));
-        Ok(Self { http, log, request, paginator, selector, incremental, slice, before, over: false, prepared })
+        let over = false;
+        Ok(Self { http, log, request, paginator, selector, incremental, slice, before, nothing_found, over, prepared })
     }
 
     /// The next page; none at the end, and ever after, and after an error.
@@ -154,8 +164,11 @@ impl<H: Http> Reader<H> {
         let prepared = Rc::clone(&self.prepared);
         let stream = &prepared.stream;
         let document = format::read(&stream.format, &request, &mut response, &stream.name)?;
-        let selector = self.selector.get_or_insert_with(|| selection::detect(&document)).clone();
+        graphql::refuse_errors(&self.request, &document).map_err(|error| error.within(&stream.name))?;
+        let detect = || selection::detect(&document, &stream.name, &self.log);
+        let selector = self.selector.get_or_insert_with(detect).clone();
         let selection = selection::select(&document, &selector, &stream.name, &self.log);
+        self.nothing_found &= selection == Selection::Missing;
         let answer = Answer {
             url: &request.url,
             response: &response,
@@ -171,11 +184,15 @@ impl<H: Http> Reader<H> {
         }
         let records = match (changed.and_then(|changed| changed.records), &selection) {
             (Some(records), _) => Some(records),
-            (None, Selection::Items(items)) => Some(array(items)),
+            (None, Selection::Array(raw)) if document::may_hold_null_items(raw) => Some(array(&records_of(&selection))),
             // The whole body is handed on without a copy.
             (None, Selection::Array(raw)) if raw.len() == document.text().len() => None,
             (None, Selection::Array(raw)) => Some(raw.as_bytes().to_vec()),
+            (None, Selection::Items(_) | Selection::Missing) => Some(array(&records_of(&selection))),
         };
+        if !more && self.nothing_found {
+            self.refuse_to_empty(&selector, &document)?;
+        }
         let records = records.unwrap_or_else(|| document.into_text().into_bytes());
         if !more {
             return self.last_page(records);
@@ -205,21 +222,47 @@ impl<H: Http> Reader<H> {
         request.encode(&self.prepared.stream.response_actions)
     }
 
-    /// Sends a request, again while an action says so; none: an action says to ignore the response.
-    fn exchange(&self, request: &HttpRequest) -> Result<Option<HttpResponse>, Error> {
-        const AGAIN: usize = 3;
+    /// A `replace` whose selector found nothing at all would empty the table: more likely the response is an error, or
+    /// the selector wrong.
+    fn refuse_to_empty(&self, selector: &Selector, document: &document::Document) -> Result<(), Error> {
         let stream = &self.prepared.stream;
-        for _ in 0..=AGAIN {
-            let response = self.http.send(request).map_err(|error| error.within(&stream.name))?;
+        let is_written = matches!(stream.selector, plan::Selector::Path(_)) && !selector.is_plural();
+        if !is_written || stream.parent.is_some() || stream.write_disposition != WriteDisposition::Replace {
+            return Ok(());
+        }
+        let (place, path) = (&stream.name, selector.text());
+        Err(Error::BadData(format!(
+            "{place}: the selector `{path}` found nothing, and replacing the table by nothing would empty it; the response \
+             has: {}. If such a response means that there are no records, say so with `response_actions`: `content` of \
+             it, `action: ignore`",
+            document::shown_names(document.text())
+        )))
+    }
+
+    /// Sends a request, again while an action says so; none: an action says to ignore the response.
+    ///
+    /// The host knows how long to wait and when to give up: it is told which repetition this is, and hands out the last
+    /// answer again when there have been enough.
+    fn exchange(&self, request: &HttpRequest) -> Result<Option<HttpResponse>, Error> {
+        /// In case that the host never gives up.
+        const MOST: usize = 100;
+        let stream = &self.prepared.stream;
+        let mut repeated = request.clone();
+        for attempt in 1..=MOST {
+            let response = self.http.send(&repeated).map_err(|error| error.within(&stream.name))?;
             let verdict = response_action::judge(&stream.response_actions, request, &response);
             match verdict.map_err(|error| error.within(&stream.name))? {
                 Verdict::Proceed => return Ok(Some(response)),
                 Verdict::Ignore => return Ok(None),
-                Verdict::Retry => {}
+                Verdict::Retry if response.header(response_action::GIVEN_UP_HEADER).is_some() => break,
+                Verdict::Retry => {
+                    repeated.headers = request.headers.clone();
+                    repeated.headers.push((response_action::ATTEMPT_HEADER.to_owned(), attempt.to_string()));
+                }
             }
         }
         Err(Error::Unavailable(format!(
-            "{}: {} {}: a response action says to retry, and still does after {AGAIN} more tries",
+            "{}: {} {}: a response action says to retry, and the response stays the same",
             stream.name, request.method, request.url
         )))
     }
@@ -241,8 +284,8 @@ impl<H: Http> Reader<H> {
         if slice.include.is_empty() && prepared.steps.is_empty() && incremental.is_none() {
             return Ok(None);
         }
-        let items = selection.items();
-        let count = items.len();
+        let items = records_of(selection);
+        let count = selection.count();
         let mut records: Vec<Cow<'_, str>> = items.into_iter().map(Cow::Borrowed).collect();
         if !slice.include.is_empty() {
             for record in &mut records {
@@ -263,6 +306,13 @@ impl<H: Http> Reader<H> {
         let records = (!untouched).then(|| array(&records));
         Ok(Some(Changed { records, left_range }))
     }
+}
+
+/// A null is no record.
+fn records_of<'a>(selection: &Selection<'a>) -> Vec<&'a str> {
+    let mut records = selection.items();
+    records.retain(|raw| document::kind(raw) != document::Kind::Null);
+    records
 }
 
 struct Changed {

@@ -140,9 +140,25 @@ fn response_actions_end_or_repeat_a_request() {
     let retry = with(json!([{"content": "busy", "action": "retry"}]));
     let script = Script::bodies(&["\"busy\"", "\"busy\"", "[1]"]);
     assert_eq!(records(&read(retry.clone(), &script, None).unwrap()), ["[1]"]);
+    let attempts = |script: &Script| -> Vec<String> {
+        let requests = script.requests.borrow();
+        let attempt = |sent: &HttpRequest| sent.headers.iter().find(|(name, _)| name == "airlock-attempt").cloned();
+        requests.iter().filter_map(attempt).map(|(_, attempt)| attempt).collect()
+    };
+    assert_eq!(attempts(&script), ["1", "2"]);
+    // The host waits, and says when it has been enough.
+    let count = std::cell::Cell::new(0);
+    let script = Script::new(move |_| {
+        count.set(count.get() + 1);
+        let mut response = answer("busy");
+        response.headers.extend((count.get() == 5).then(|| ("airlock-given-up".to_owned(), "1".to_owned())));
+        response
+    });
+    assert!(matches!(read(retry.clone(), &script, None), Err(Error::Unavailable(_))));
+    assert_eq!(attempts(&script), ["1", "2", "3", "4"]);
     let script = Script::new(|_| answer("busy"));
     assert!(matches!(read(retry, &script, None), Err(Error::Unavailable(_))));
-    assert_eq!(script.lines().len(), 4);
+    assert_eq!(script.lines().len(), 100);
 }
 
 #[test]
@@ -163,6 +179,47 @@ fn errors_say_where_and_end_the_reading() {
         assert_eq!(reader.next_page(), Ok(None));
         assert!(connection.check().is_err());
     }
+}
+
+#[test]
+fn what_is_replaced_is_not_emptied_by_a_response_without_records() {
+    let with = |disposition: &str, selector: &str| json!([{"name": "s", "write_disposition": disposition, "endpoint": {"data_selector": selector}}]);
+    let failed = read(with("replace", "data.rows"), &Script::bodies(&[r#"{"status":"error"}"#]), None).unwrap_err();
+    assert!(failed.message().contains("would empty it; the response has: status"), "{failed}");
+    for (disposition, selector, body) in [
+        ("append", "data.rows", r#"{"status":"ok"}"#),
+        ("replace", "data.rows", r#"{"data":{"rows":[]}}"#),
+        ("replace", "data.rows", r#"{"data":{"rows":null}}"#),
+        ("replace", "data[*].rows", r#"{"data":[]}"#),
+    ] {
+        assert!(read(with(disposition, selector), &Script::bodies(&[body]), None).is_ok(), "{selector} {body}");
+    }
+}
+
+#[test]
+fn a_null_is_no_record() {
+    for (body, expected) in [
+        ("[null,{\"id\":1},null]", "[{\"id\":1}]"),
+        (r#"[{"id":1,"l":[null,1]}]"#, r#"[{"id":1,"l":[null,1]}]"#),
+        ("[null]", "[]"),
+    ] {
+        for extra in [json!({}), json!({"incremental": {"cursor_path": "id"}})] {
+            let mut endpoint = json!({"paginator": "single_page", "data_selector": "$"});
+            endpoint.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            let pages = read(json!([{"name": "s", "endpoint": endpoint}]), &Script::bodies(&[body]), None).unwrap();
+            let found = records(&pages);
+            assert!(found == [expected] || (expected == "[]" && found.is_empty()), "{body}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_page_number_in_the_path() {
+    let endpoint =
+        json!({"path": "list/{page}", "data_selector": "d", "paginator": {"type": "page_number", "base_page": 1}});
+    let script = Script::bodies(&[r#"{"d":[{"id":1}]}"#, r#"{"d":[{"id":2}]}"#, r#"{"d":[]}"#]);
+    read(json!([{"name": "s", "endpoint": endpoint}]), &script, None).unwrap();
+    assert_eq!(script.lines(), ["GET /list/1", "GET /list/2", "GET /list/3"]);
 }
 
 #[test]
