@@ -97,12 +97,36 @@ pub fn kind(raw: &str) -> Kind {
     }
 }
 
+/// How many bytes have been gone through, for tests that what a response makes us do grows with its size and not faster.
+#[cfg(test)]
+pub mod effort {
+    use std::cell::Cell;
+
+    thread_local!(static BYTES: Cell<usize> = const { Cell::new(0) });
+
+    pub fn add(raw: &str) {
+        BYTES.set(BYTES.get() + raw.len());
+    }
+
+    pub fn of(work: impl FnOnce()) -> usize {
+        BYTES.set(0);
+        work();
+        BYTES.get()
+    }
+}
+
+fn goes_through(raw: &str) -> &str {
+    #[cfg(test)]
+    effort::add(raw);
+    raw
+}
+
 /// The fields of an object, values as they stand; none when the text is not an object.
 pub fn fields(raw: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     if kind(raw) != Kind::Object {
         return None;
     }
-    serde_json::from_str::<Fields<'_>>(raw).ok().map(|fields| fields.0)
+    serde_json::from_str::<Fields<'_>>(goes_through(raw)).ok().map(|fields| fields.0)
 }
 
 /// One field of an object, without making a list of all of them.
@@ -110,7 +134,7 @@ pub fn field<'a>(raw: &'a str, name: &str) -> Option<&'a str> {
     if kind(raw) != Kind::Object {
         return None;
     }
-    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    let mut deserializer = serde_json::Deserializer::from_str(goes_through(raw));
     deserializer.deserialize_map(FieldNamed(name)).ok().flatten()
 }
 
@@ -133,12 +157,14 @@ pub fn items(raw: &str) -> Option<Vec<&str>> {
     if kind(raw) != Kind::Array {
         return None;
     }
-    serde_json::from_str::<Vec<&RawValue>>(raw).ok().map(|items| items.into_iter().map(RawValue::get).collect())
+    serde_json::from_str::<Vec<&RawValue>>(goes_through(raw))
+        .ok()
+        .map(|items| items.into_iter().map(RawValue::get).collect())
 }
 
 /// How many items an array has, without making a list of them.
 pub fn count(raw: &str) -> usize {
-    serde_json::from_str::<Count>(raw).map_or(0, |count| count.0)
+    serde_json::from_str::<Count>(goes_through(raw)).map_or(0, |count| count.0)
 }
 
 /// Whether a null may stand among the items of an array, looked for without taking it apart: lists within the items count

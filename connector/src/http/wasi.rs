@@ -45,7 +45,6 @@ impl From<ErrorCode> for Failure {
 }
 
 fn exchange(request: &HttpRequest) -> Result<IncomingResponse, Failure> {
-    let refused = |part: &str| move |()| Failure::Refused(format!("{part} of the request is refused"));
     let fields = Fields::new();
     for (name, value) in &request.headers {
         fields
@@ -78,11 +77,15 @@ fn exchange(request: &HttpRequest) -> Result<IncomingResponse, Failure> {
     }
 }
 
+fn refused(part: &'static str) -> impl Fn(()) -> Failure {
+    move |()| Failure::Refused(format!("{part} of the request is refused"))
+}
+
 fn write_body(body: OutgoingBody, bytes: &[u8]) -> Result<(), Failure> {
     /// What one call may write.
     const CHUNK: usize = 4096;
     if !bytes.is_empty() {
-        let stream = body.write().map_err(|()| Failure::Refused("the body of the request is refused".to_owned()))?;
+        let stream = body.write().map_err(refused("the body"))?;
         for chunk in bytes.chunks(CHUNK) {
             // A request that is refused says why in its answer.
             if stream.blocking_write_and_flush(chunk).is_err() {

@@ -243,3 +243,39 @@ fn other_formats_are_records_too() {
     let xml = json!({"type": "xml", "record_path": "/r/i"});
     assert_eq!(records(&read(resources(xml), &script, None).unwrap()), [r#"[{"a":"1"}]"#]);
 }
+
+#[test]
+fn effort_grows_with_a_response_and_not_faster() {
+    let many = |n: usize, each: &dyn Fn(usize) -> String| (0..n).map(each).collect::<Vec<_>>().join(",");
+    let bodies: [(&str, &dyn Fn(usize) -> String); 4] = [
+        ("records", &|n| format!("{{\"data\":[{}]}}", many(n, &|i| format!("{{\"id\":{i},\"a\":{{\"b\":null}}}}")))),
+        ("keys", &|n| format!("{{\"data\":[{{{},\"id\":1}}]}}", many(n, &|i| format!("\"k{i}\":{i}")))),
+        ("equal keys", &|n| format!("{{\"data\":[{{{},\"id\":1}}]}}", many(n, &|_| "\"k\":1".to_owned()))),
+        ("lists", &|n| format!("{{{},\"data\":[{{\"id\":1}}]}}", many(n, &|i| format!("\"l{i}\":[{{\"x\":[]}}]")))),
+    ];
+    let endpoints = [
+        json!({}),
+        json!({"data_selector": "data[*]", "paginator": "single_page"}),
+        json!({"data_selector": "$..id", "paginator": "single_page"}),
+        json!({"incremental": {"cursor_path": "id"}, "paginator": {"type": "offset", "limit": 5, "maximum_offset": 1}}),
+    ];
+    for (what, body) in bodies {
+        for endpoint in &endpoints {
+            let effort = |n: usize| {
+                let script = Script::bodies(&[&body(n)]);
+                let resources = json!([{"name": "s", "endpoint": endpoint}]);
+                document::effort::of(|| drop(read(resources, &script, None)))
+            };
+            let (once, four_times) = (effort(500), effort(2000));
+            assert!(four_times < 5 * once + 10_000, "{what} {endpoint}: {once} and {four_times}");
+        }
+    }
+}
+
+#[test]
+fn a_selection_of_every_key_takes_each_once() {
+    let body = |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"k{i}\":{i}")).collect::<Vec<_>>().join(","));
+    let document = document::Document::parse(body(20_000)).unwrap();
+    // With a look at every key for every key this would be 400 million.
+    assert_eq!(Selector::parse("$.*").unwrap().all(&document).len(), 20_000);
+}

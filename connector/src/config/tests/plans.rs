@@ -401,6 +401,10 @@ fn what_dlt_runs_is_not_refused() {
     }
     let nameless = with_resources(json!([{"name": "", "table_name": "t", "endpoint": {"path": "x"}}]));
     assert_eq!((said(&nameless), only_stream(&nameless).name.as_str()), (vec!["empty-name"], "paginate_resource"));
+    let generated = with_resources(json!([{"name": "a", "primary_key": "_dlt_id", "write_disposition": "merge"}]));
+    let stream = only_stream(&generated);
+    assert_eq!(said(&generated), ["generated-key"]);
+    assert_eq!((stream.write_disposition, stream.primary_key.len()), (WriteDisposition::Append, 0));
     let without = with_resources(json!([{"name": "a", "include_from_parent": []}]));
     assert_eq!(said(&without), [""; 0]);
 }
