@@ -2,7 +2,7 @@
 //! as a text that is compared letter by letter (`text`).
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::fmt::strtime;
 use jiff::tz::{Offset, TimeZone};
 use serde_json::{Number, Value};
@@ -142,8 +142,10 @@ impl Pattern {
             .to_string(&pattern.write)
             .map_err(|error| error.to_string())?;
         let written = if names_zone { format!("{written} UTC") } else { written };
+        let has_day = ["%d", "%e", "%-d", "%j", "%D", "%F"].iter().any(|letters| text.contains(letters));
+        let expected = if has_day { Some(sample) } else { sample.with().day(1).build().ok() };
         match pattern.read(&written) {
-            Some((read, _)) if read == sample => Ok(pattern),
+            Some((read, _)) if Some(read) == expected => Ok(pattern),
             _ if !text.contains('%') => Err("there is no `%` in it".to_owned()),
             _ if !is_read => Ok(pattern),
             _ => Err(format!("it does not tell an instant: {sample} is written `{written}` and not read again")),
@@ -159,7 +161,9 @@ impl Pattern {
         };
         let read = |pattern: &str, text: &str| {
             let time = strtime::parse(pattern, text).ok()?;
+            let first_day = || Date::new(time.year()?, time.month()?, 1).ok();
             let civil = time.to_datetime().or_else(|_| time.to_date().map(DateTime::from)).ok();
+            let civil = civil.or_else(|| first_day().map(DateTime::from));
             let civil = civil.or_else(|| time.to_timestamp().ok().map(moment::in_utc))?;
             Some((civil, time.offset().unwrap_or(zone)))
         };
@@ -228,6 +232,8 @@ mod tests {
                 json!("05.01.2024 13:06 UTC"),
             ),
             ("%Y%m%d", json!(20_240_105), "2024-01-05T00:00:00Z", 1.0, json!(20_240_106)),
+            ("%m/%Y", json!("5/2024"), "2024-05-01T00:00:00Z", 31.0, json!("06/2024")),
+            ("%Y%m%d%H", json!("2024010513"), "2024-01-05T13:00:00Z", 3600.0, json!("2024010514")),
             ("%s", json!(1_704_067_200), "2024-01-01T00:00:00Z", -1.0, json!(1_704_067_199)),
             ("%s", json!(1_704_067_200.5), "2024-01-01T00:00:00.5Z", 1.0, json!(1_704_067_201.5)),
             ("%ms", json!("1704067200000"), "2024-01-01T00:00:00Z", 1.0, json!("1704067201000")),
@@ -241,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_is_no_format_is_refused() {
-        for text in ["", "YYYY-MM-DD", "%H:%M", "%d/%m", "%Q%", "%c"] {
+        for text in ["", "YYYY-MM-DD", "%H:%M", "%d/%m", "%Q%", "%c", "%B"] {
             assert!(Format::new(text).is_err(), "{text}");
         }
     }

@@ -192,7 +192,9 @@ impl IncrementalRead {
         // Which of them are at the last value; hashed once the page's last value is known.
         let mut at_last: Vec<usize> = Vec::new();
         for record in records {
-            let raw = compiled.cursor.first_in(&record).filter(|raw| document::kind(raw) != document::Kind::Null);
+            // An empty text says as little as a null.
+            let has_value = |raw: &&str| document::kind(raw) != document::Kind::Null && *raw != "\"\"";
+            let raw = compiled.cursor.first_in(&record).filter(has_value);
             let Some(raw) = raw else {
                 match self.plan.on_cursor_value_missing {
                     OnMissing::Raise => return Err(self.missing(&record)),

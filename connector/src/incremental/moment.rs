@@ -21,9 +21,13 @@ pub(super) fn read(text: &str) -> Reading {
     if text.is_empty() || text.len() > LONGEST || !text.is_ascii() || super::value::is_decimal(text) {
         return Reading::Other;
     }
+    // How MySQL writes no date at all.
+    if text.starts_with("0000-00-00") {
+        return Reading::Instant(Timestamp::MIN);
+    }
     if text.as_bytes().iter().take(4).filter(|byte| byte.is_ascii_digit()).count() == 4 {
         let instant = text.parse().ok().or_else(|| civil(text)).or_else(|| year_first(text));
-        return instant.map_or(Reading::Other, Reading::Instant);
+        return instant.map_or_else(|| month_by_name(text), Reading::Instant);
     }
     if let Some(formats) = two_small_numbers(text) {
         return Reading::Ambiguous(formats);
@@ -39,8 +43,10 @@ fn civil(text: &str) -> Option<Timestamp> {
     at(text.parse::<DateTime>().ok()?, Offset::UTC)
 }
 
+/// The last day there is (`9999-12-31`, for "never") lies behind the last instant that can be held: it is that one.
 fn at(civil: DateTime, offset: Offset) -> Option<Timestamp> {
-    civil.to_zoned(offset.to_time_zone()).ok().map(|zoned| zoned.timestamp())
+    let instant = civil.to_zoned(offset.to_time_zone()).map(|zoned| zoned.timestamp()).ok();
+    instant.or_else(|| (civil.year() == 9999).then_some(Timestamp::MAX))
 }
 
 /// `2024-9-30`, `2024/09/30 7:05 PM`, `2024-01-02 03:04:05 +0200`, `2024-01`.
@@ -93,7 +99,7 @@ fn month_by_name(text: &str) -> Reading {
         return Reading::Ambiguous(vec!["%d-%b-%y".to_owned(), "%y-%b-%d".to_owned()]);
     }
     let instant = || {
-        let date = Date::new(year?, i8::try_from(month).ok()?, day?.try_into().ok()?).ok()?;
+        let date = Date::new(year?, i8::try_from(month).ok()?, day.unwrap_or(1).try_into().ok()?).ok()?;
         let (time, offset) = clock(&clock_words.join(" "))?;
         at(date.to_datetime(time), offset)
     };
@@ -267,6 +273,8 @@ mod tests {
             ("19-Jan-2023", "2023-01-19T00:00:00Z"),
             ("January 19th, 2023 11:30 PM", "2023-01-19T23:30:00Z"),
             ("Sept. 3, 2023", "2023-09-03T00:00:00Z"),
+            ("2024-Jan-05", "2024-01-05T00:00:00Z"),
+            ("Feb 2024", "2024-02-01T00:00:00Z"),
         ];
         for (text, expected) in cases {
             assert_eq!(read(text), Reading::Instant(expected.parse().unwrap()), "{text}");
@@ -292,6 +300,9 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_none() {
+        for text in ["9999-12-31", "9999-12-31T23:59:59Z"] {
+            assert_eq!(read(text), Reading::Instant(Timestamp::MAX), "{text}");
+        }
         for text in ["", "x", "20240101", "1704067200000", "2024-W01", "2024-13-01", "ID-10", "2024.10", "marching on"]
         {
             assert_eq!(read(text), Reading::Other, "{text}");

@@ -160,6 +160,7 @@ fn missing_cursors_are_handled_as_asked() {
     let with = |handling| Incremental { on_cursor_value_missing: handling, ..cursor(json!(null)) };
     assert_eq!(run(&with(OnMissing::Include), &[], None, &page).0, [1, 2]);
     assert_eq!(run(&with(OnMissing::Exclude), &[], None, &page).0, [1]);
+    assert_eq!(run(&with(OnMissing::Exclude), &[], None, &[(1, json!("2024-01-01")), (2, json!(""))]).0, [1]);
     let mut read = IncrementalRead::begin(with(OnMissing::Raise), &stream(&[]), None).unwrap();
     let Err(Error::BadData(text)) = page_of(&mut read, &page) else { panic!("it was read") };
     assert!(text.contains("`t`") && text.contains("it has: id"));

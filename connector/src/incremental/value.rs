@@ -134,24 +134,35 @@ fn compare_numbers(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// Letter by letter, if the texts are built alike: where they first differ there stand words of one length, or words
-/// without digits. `ID-9` and `ID-10` are not: None.
+/// Letter by letter, if the texts are built alike: where they first differ there stand words of one length, or letters.
+/// `ID-9` and `ID-10` are not: None. Nor is what differs in front of a year: `Q1 2024` and `Q4 2023`.
 fn compare_texts(left: &str, right: &str) -> Option<Ordering> {
-    fn words(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    fn words(text: &str) -> impl Iterator<Item = &str> {
         let mut rest = text;
         std::iter::from_fn(move || {
             let is_word = rest.chars().next()?.is_alphanumeric();
             let end = rest.find(|c: char| c.is_alphanumeric() != is_word).unwrap_or(rest.len());
             let (word, behind) = rest.split_at(end);
             rest = behind;
-            Some((word, is_word))
+            Some(word)
         })
     }
-    let differ = words(left).zip(words(right)).find(|(left, right)| left != right);
-    let Some(((left_word, left_is), (right_word, right_is))) = differ else { return Some(left.cmp(right)) };
-    let plain = |word: &str| !word.contains(|c: char| c.is_numeric());
-    let alike = left_is == right_is && (left_word.len() == right_word.len() || (plain(left_word) && plain(right_word)));
-    alike.then(|| left.cmp(right))
+    let has_digits = |word: &str| word.contains(|c: char| c.is_numeric());
+    let is_year = |word: &str| word.len() == 4 && word.parse().is_ok_and(|year| (1900..2100).contains(&year));
+    let may_be_part_of_date = |word: &str| word.len() <= 3 || !has_digits(word);
+    let mut pairs = words(left).zip(words(right));
+    let Some((one, other)) = pairs.find(|(one, other)| one != other) else { return Some(left.cmp(right)) };
+    if may_be_part_of_date(one)
+        && may_be_part_of_date(other)
+        && pairs.any(|(one, other)| is_year(one) || is_year(other))
+    {
+        return None;
+    }
+    let is_word = |text: &str| text.starts_with(char::is_alphanumeric);
+    let first = one.chars().zip(other.chars()).find(|(one, other)| one != other);
+    let at_digits = first.is_some_and(|(one, other)| one.is_numeric() || other.is_numeric());
+    let alike = one.len() == other.len() || !at_digits;
+    (is_word(one) == is_word(other) && alike).then(|| left.cmp(right))
 }
 
 /// A value moved by seconds (timestamps), days (dates) or a plain number (numbers). Texts keep their format.
@@ -250,7 +261,11 @@ mod tests {
             (json!("01HF3ZRX9Q"), json!("01HF3ZRXAA"), Less),
             (json!("5f1a"), json!("1234"), Greater),
             (json!("alice"), json!("bob"), Less),
+            (json!("t1"), json!("a"), Greater),
+            (json!("v1"), json!("v10"), Less),
             (json!("ID-0009"), json!("ID-0010"), Less),
+            (json!("INV-2024-0009"), json!("INV-2024-0010"), Less),
+            (json!("018f2b1c-2012-7abc"), json!("018f2b1d-2012-7abc"), Less),
             (json!(false), json!(true), Less),
             (json!("2024-01-01T00:00:00Z"), json!("2024-01-01T01:00:00+01:00"), Equal),
             (json!("2024-01-01T00:00:00.5Z"), json!("2024-01-01T00:00:00Z"), Greater),
@@ -275,6 +290,9 @@ mod tests {
             (json!("1.9.100"), json!("1.10.2"), "cursor_format: text"),
             (json!("v9"), json!("v10"), "`v9` and `v10`"),
             (json!("2024-W9"), json!("2024-W10"), "no certain order"),
+            (json!("Q1 2024"), json!("Q4 2023"), "no certain order"),
+            (json!("05 janvier 2024"), json!("07 décembre 2023"), "no certain order"),
+            (json!("Mo, 08.01.2024"), json!("Di, 02.01.2024"), "no certain order"),
             (json!(1_704_067_200), json!("2024-01-01"), "cursor_format: \"%s\""),
             (json!("2024-01-01"), json!("yesterday"), "can't be compared"),
             (json!(true), json!(1), "can't be compared"),

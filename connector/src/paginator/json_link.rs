@@ -10,6 +10,7 @@ use super::{Answer, Paginate};
 use crate::document;
 use crate::error::{Error, excerpt};
 use crate::request::OutgoingRequest;
+use crate::selection::Selection;
 use crate::selector::Selector;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,14 +66,16 @@ impl Link {
         if next.trim().is_empty() {
             return Ok(false);
         }
+        // A link says everything of its page, so the page itself does not count.
+        let page = &Selection::Missing;
+        if self.next.is_none() {
+            self.guard.check("next link", answer.url, page, answer.place)?;
+        }
         let bad = |error| Error::BadData(format!("{}: the next link `{}`: {error}", answer.place, excerpt(next)));
         let mut url = Url::parse(answer.url).and_then(|base| base.join(next.trim())).map_err(bad)?;
         url.set_fragment(None);
         let url = String::from(url);
-        if url == answer.url && answer.records.is_empty() {
-            return Ok(false);
-        }
-        self.guard.check("next link", &url, answer.records, answer.place)?;
+        self.guard.check("next link", &url, page, answer.place)?;
         self.next = Some(url);
         Ok(true)
     }

@@ -1,5 +1,5 @@
-//! Notices that reading goes round in circles: the same next link or cursor comes back with the same page. A cursor that
-//! stays the same while pages differ (scrolling) is none. Must not grow with the number of pages.
+//! Notices that reading goes round in circles: a next link comes back, or a cursor with the same page. A cursor that stays
+//! the same while pages differ (scrolling) is none. Must not grow with the number of pages.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub(super) struct LoopGuard {
 }
 
 impl LoopGuard {
-    /// `what` is `next link` or `cursor`; `page` is the one that named the position.
+    /// `what` is `next link` or `cursor`; `page` is the one that named the position, where it counts.
     pub(super) fn check(&mut self, what: &str, position: &str, page: &Selection<'_>, place: &str) -> Result<(), Error> {
         let page = page.fingerprint();
         if self.remembered.as_ref().is_some_and(|(known, same)| known == position && *same == page) {

@@ -188,12 +188,7 @@ fn links_drop_the_parameters_and_are_resolved() {
     assert!(read(&plan, pages(vec![json!({"next": 5})])).1.is_err());
     let (asked, ended) = read(&plan, pages(vec![json!({"next": "http://api/p?sort=x"})]));
     assert!(matches!(ended, Err(Error::BadData(text)) if text.contains("came back")));
-    assert_eq!(asked.len(), 2);
-    let (asked, ended) = read(&plan, |round, _| {
-        let records = records(round as i64, if round < 3 { 1 } else { 0 });
-        scripted::json(&json!({"data": records, "next": "http://api/p?sort=x"}).to_string())
-    });
-    assert_eq!((asked.len(), ended), (4, Ok(())), "a link that stays the same while records differ");
+    assert_eq!(asked.len(), 1);
     let header = plan::Paginator::HeaderLink { rel: "next".to_owned() };
     let api = |round: usize, _: &str| {
         let mut response = scripted::json("[]");
