@@ -126,8 +126,8 @@ const DAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", 
 /// The number of a name, which may be cut behind three letters (`Sept` behind four).
 fn name_in(word: &str, names: &[&str]) -> Option<usize> {
     let word = word.trim_end_matches('.').to_ascii_lowercase();
-    let fits = |name: &&str| **name == word || (word.len() >= 3 && word.len() <= 5 && name.starts_with(&word));
-    names.iter().position(|name| fits(&name)).map(|position| position + 1)
+    let fits = |name: &str| name == word || ((3..=5).contains(&word.len()) && name.starts_with(&word));
+    names.iter().position(|name| fits(name)).map(|position| position + 1)
 }
 
 fn digits_groups(text: &str) -> usize {
