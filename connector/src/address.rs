@@ -4,7 +4,7 @@
 //! a path it can't begin a query or go up, within a query it can't begin another parameter. Only a path that begins with
 //! a placeholder is taken as the value says: a link.
 
-use crate::template::{Part, Scope, Template};
+use crate::template::{Part, Placeholder, Scope, Source, Template};
 
 /// The address, filled. None: a placeholder has no value.
 pub fn fill(base_url: &str, path: &Template, values: &impl Scope) -> Result<Option<String>, String> {
@@ -12,6 +12,9 @@ pub fn fill(base_url: &str, path: &Template, values: &impl Scope) -> Result<Opti
     for (position, part) in path.parts.iter().enumerate() {
         match part {
             Part::Literal(literal) => filled.push_str(&quoted(literal, "")),
+            Part::Placeholder(Placeholder { source: Source::Page { param }, .. }) => {
+                filled.push_str(&page_marker(param));
+            }
             Part::Placeholder(placeholder) => {
                 let Some(value) = values.lookup(&placeholder.source, false)? else { return Ok(None) };
                 let text = placeholder.render(&value)?;
@@ -21,6 +24,11 @@ pub fn fill(base_url: &str, path: &Template, values: &impl Scope) -> Result<Opti
         }
     }
     Ok(Some(join(base_url, &filled)))
+}
+
+/// Stands in an address for a paginator's value. Nothing else leaves braces there.
+pub fn page_marker(param: &str) -> String {
+    format!("{{{param}}}")
 }
 
 /// `base.rstrip('/') + '/' + path.lstrip('/')`; an empty path leaves the base as it is, a whole URL stands for itself.

@@ -9,7 +9,7 @@ use crate::bindings::exports::airlock::connector::source;
 use crate::config;
 use crate::connection::{Connection, Records};
 use crate::error::Error;
-use crate::http::Waki;
+use crate::http::WasiHttp;
 use crate::log::{Level, Log};
 use crate::parent::Partition;
 use crate::plan;
@@ -31,7 +31,7 @@ impl source::Guest for Component {
     }
 }
 
-pub(crate) struct OpenConnection(Connection<Waki>);
+pub(crate) struct OpenConnection(Connection<WasiHttp>);
 
 impl source::GuestConnection for OpenConnection {
     fn open(config: types::Json) -> Result<source::Connection, types::Error> {
@@ -42,7 +42,7 @@ impl source::GuestConnection for OpenConnection {
         for warning in warnings {
             host_log::diagnose(&diagnostic(warning));
         }
-        Ok(source::Connection::new(Self(Connection::new(plan, Waki, log))))
+        Ok(source::Connection::new(Self(Connection::new(plan, WasiHttp, log))))
     }
 
     fn grants(&self) -> Vec<source::Grant> {
@@ -94,7 +94,7 @@ impl source::GuestConnection for OpenConnection {
     }
 }
 
-pub(crate) struct OpenReader(RefCell<Reader<Waki>>);
+pub(crate) struct OpenReader(RefCell<Reader<WasiHttp>>);
 
 impl source::GuestReader for OpenReader {
     fn next(&self) -> Result<Option<source::Page>, types::Error> {

@@ -97,12 +97,36 @@ pub fn kind(raw: &str) -> Kind {
     }
 }
 
+/// How many bytes have been gone through, for tests that what a response makes us do grows with its size and not faster.
+#[cfg(test)]
+pub mod effort {
+    use std::cell::Cell;
+
+    thread_local!(static BYTES: Cell<usize> = const { Cell::new(0) });
+
+    pub fn add(raw: &str) {
+        BYTES.set(BYTES.get() + raw.len());
+    }
+
+    pub fn of(work: impl FnOnce()) -> usize {
+        BYTES.set(0);
+        work();
+        BYTES.get()
+    }
+}
+
+fn goes_through(raw: &str) -> &str {
+    #[cfg(test)]
+    effort::add(raw);
+    raw
+}
+
 /// The fields of an object, values as they stand; none when the text is not an object.
 pub fn fields(raw: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
     if kind(raw) != Kind::Object {
         return None;
     }
-    serde_json::from_str::<Fields<'_>>(raw).ok().map(|fields| fields.0)
+    serde_json::from_str::<Fields<'_>>(goes_through(raw)).ok().map(|fields| fields.0)
 }
 
 /// One field of an object, without making a list of all of them.
@@ -110,7 +134,7 @@ pub fn field<'a>(raw: &'a str, name: &str) -> Option<&'a str> {
     if kind(raw) != Kind::Object {
         return None;
     }
-    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    let mut deserializer = serde_json::Deserializer::from_str(goes_through(raw));
     deserializer.deserialize_map(FieldNamed(name)).ok().flatten()
 }
 
@@ -119,17 +143,37 @@ pub fn names(raw: &str) -> Vec<String> {
     fields(raw).unwrap_or_default().into_iter().map(|(name, _)| name.into_owned()).collect()
 }
 
+/// The same as one text, cut where it gets long.
+pub fn shown_names(raw: &str) -> String {
+    const MOST: usize = 40;
+    let names = names(raw);
+    let more = names.len().saturating_sub(MOST);
+    let shown = names.into_iter().take(MOST).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
 /// The items of an array as they stand; none when the text is not an array.
 pub fn items(raw: &str) -> Option<Vec<&str>> {
     if kind(raw) != Kind::Array {
         return None;
     }
-    serde_json::from_str::<Vec<&RawValue>>(raw).ok().map(|items| items.into_iter().map(RawValue::get).collect())
+    serde_json::from_str::<Vec<&RawValue>>(goes_through(raw))
+        .ok()
+        .map(|items| items.into_iter().map(RawValue::get).collect())
 }
 
 /// How many items an array has, without making a list of them.
 pub fn count(raw: &str) -> usize {
-    serde_json::from_str::<Count>(raw).map_or(0, |count| count.0)
+    serde_json::from_str::<Count>(goes_through(raw)).map_or(0, |count| count.0)
+}
+
+/// Whether a null may stand among the items of an array, looked for without taking it apart: lists within the items count
+/// too.
+pub fn may_hold_null_items(raw: &str) -> bool {
+    raw.match_indices("null").any(|(position, _)| {
+        let before = raw.as_bytes().get(..position).unwrap_or_default();
+        matches!(before.trim_ascii_end().last(), Some(b'[' | b','))
+    })
 }
 
 /// Whether an array has no items.
@@ -301,6 +345,11 @@ mod tests {
         assert!(is_empty_array(" [ ] ") && !is_empty_array("[0]") && !is_empty_array("{}"));
         assert_eq!(field(r#"{"a":1,"b":{"a":2},"a":3}"#, "a"), Some("3"));
         assert_eq!(names(r#"{"x":1,"y":2}"#), ["x", "y"]);
+        assert_eq!(shown_names(r#"{"x":1,"y":2}"#), "x, y");
+        let many: String = (0..100).map(|n| format!("\"{n}\":0,")).collect();
+        assert!(shown_names(&format!("{{{}}}", many.trim_end_matches(','))).ends_with("39 and 60 more"));
+        assert!(may_hold_null_items("[1, null]") && may_hold_null_items("[ null]"));
+        assert!(!may_hold_null_items(r#"[{"a": null}]"#));
     }
 
     #[test]

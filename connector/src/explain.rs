@@ -132,6 +132,7 @@ fn shown(request: &Request) -> OutgoingRequest {
         method: request.method.clone(),
         url: address::join(&request.base_url, &text(&request.path)),
         params: pairs(&request.params),
+        path_params: request.path_params(),
         headers: request.headers.iter().map(|(name, value)| (text(name), text(value))).collect(),
         body: match &request.body {
             Body::Empty => OutgoingBody::Empty,
@@ -150,6 +151,7 @@ fn text(template: &Template) -> String {
             Part::Literal(literal) => text.push_str(literal),
             Part::Placeholder(placeholder) => match &placeholder.source {
                 Source::Parent { stream, field } => text.push_str(&format!("{{resources.{stream}.{field}}}")),
+                Source::Page { param } => text.push_str(&address::page_marker(param)),
                 Source::Incremental { attribute } => text.push_str(&format!("{{incremental.{attribute}}}")),
             },
         }

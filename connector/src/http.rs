@@ -1,10 +1,6 @@
 //! One HTTP exchange.
 //!
-//! The only file that knows the HTTP library (waki, over `wasi:http`). It follows no redirect, retries nothing, decodes
-//! nothing and attaches no credential: the host does.
-
-#[cfg(target_family = "wasm")]
-use waki::header::{HeaderName, HeaderValue};
+//! It follows no redirect, retries nothing, decodes nothing and attaches no credential: the host does.
 
 use crate::error::Error;
 
@@ -41,83 +37,10 @@ pub trait Http {
 
 /// Over `wasi:http/outgoing-handler`.
 #[cfg(target_family = "wasm")]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Waki;
+pub use wasi::WasiHttp;
 
 #[cfg(target_family = "wasm")]
-impl Http for Waki {
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, Error> {
-        let failed = |error: &dyn std::fmt::Display| format!("{} {}: {error}", request.method, request.url);
-        let mut builder = waki::RequestBuilder::new(method(&request.method), &request.url);
-        for (name, value) in &request.headers {
-            let (Ok(key), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes())) else {
-                return Err(Error::Other(failed(&format_args!("`{name}` can't be a header with this value"))));
-            };
-            builder = builder.header(key, value);
-        }
-        if !request.body.is_empty() {
-            builder = builder.body(request.body.clone());
-        }
-        let response = builder.send().map_err(|error| match error.downcast_ref::<waki::ErrorCode>() {
-            Some(code) => transport_error(code, failed(code)),
-            None => Error::other(failed(&error)),
-        })?;
-        let status = response.status_code();
-        let headers: Vec<(String, String)> = response
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect();
-        let expected = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, v)| v.parse().ok());
-        // A header may lie: it only spares growing step by step.
-        let mut body = Vec::with_capacity(expected.unwrap_or(0).min(LARGEST_RESERVATION));
-        while let Some(chunk) = response
-            .chunk(CHUNK)
-            .map_err(|error| Error::Unavailable(failed(&format_args!("the response broke off ({error})"))))?
-        {
-            body.extend_from_slice(&chunk);
-        }
-        Ok(HttpResponse { status, headers, body })
-    }
-}
-
-/// Bytes asked for at once.
-#[cfg(target_family = "wasm")]
-const CHUNK: u64 = 1024 * 1024;
-
-#[cfg(target_family = "wasm")]
-const LARGEST_RESERVATION: usize = 16 * 1024 * 1024;
-
-#[cfg(target_family = "wasm")]
-fn method(name: &str) -> waki::Method {
-    match name {
-        "GET" => waki::Method::Get,
-        "HEAD" => waki::Method::Head,
-        "POST" => waki::Method::Post,
-        "PUT" => waki::Method::Put,
-        "DELETE" => waki::Method::Delete,
-        "OPTIONS" => waki::Method::Options,
-        "PATCH" => waki::Method::Patch,
-        other => waki::Method::Other(other.to_owned()),
-    }
-}
-
-/// What the host refused is not worth another run; everything else about the way there is.
-#[cfg(target_family = "wasm")]
-fn transport_error(code: &waki::ErrorCode, text: String) -> Error {
-    use waki::ErrorCode as Code;
-    match code {
-        Code::HttpRequestDenied
-        | Code::DestinationIpProhibited
-        | Code::DestinationIpUnroutable
-        | Code::HttpRequestMethodInvalid
-        | Code::HttpRequestUriInvalid
-        | Code::HttpRequestUriTooLong
-        | Code::ConfigurationError => Error::Other(text),
-        Code::HttpResponseBodySize(_) => Error::BadData(text),
-        _ => Error::Unavailable(text),
-    }
-}
+mod wasi;
 
 #[cfg(test)]
 pub mod scripted {

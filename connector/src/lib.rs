@@ -24,6 +24,7 @@ pub mod response_action;
 // From a response to records.
 pub mod document;
 pub mod format;
+pub mod graphql;
 pub mod incremental;
 pub mod paginator;
 pub mod selection;

@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::template::Template;
+use crate::incremental::Format;
+use crate::template::{Source, Template};
 
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -142,6 +143,17 @@ pub struct Request {
     pub credential: Option<String>,
 }
 
+impl Request {
+    /// The paginator's parameters that stand in the path.
+    pub fn path_params(&self) -> Vec<String> {
+        let params = self.path.placeholders().filter_map(|placeholder| match &placeholder.source {
+            Source::Page { param } => Some(param.clone()),
+            Source::Parent { .. } | Source::Incremental { .. } => None,
+        });
+        params.collect()
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum Body {
     Empty,
@@ -204,7 +216,7 @@ pub enum Paginator {
 pub enum Target {
     /// A query parameter.
     Param(String),
-    /// A dot-separated path into the JSON body; missing objects are made.
+    /// A dotted path into the JSON body, a key with a dot as `['a.b']`; missing objects are made.
     Body(String),
 }
 
@@ -260,6 +272,8 @@ pub enum Action {
 pub struct Incremental {
     /// JSONPath into the record.
     pub cursor_path: String,
+    /// How the cursor is written, where that is not beyond doubt.
+    pub cursor_format: Option<Format>,
     pub initial_value: Option<Value>,
     /// Exclusive unless `range_end_closed`. Given: the stream reads a fixed range and keeps no state.
     pub end_value: Option<Value>,

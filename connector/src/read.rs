@@ -11,13 +11,14 @@ use serde_json::Value;
 use crate::document::{self, Document};
 use crate::error::Error;
 use crate::format;
+use crate::graphql;
 use crate::http::{Http, HttpRequest, HttpResponse};
 use crate::incremental::{self, Compiled, IncrementalRead, Memory};
 use crate::log::Log;
 use crate::paginator::{Answer, Paginator};
 use crate::parent::{self, Partition, Slice};
 use crate::plan;
-use crate::plan::Stream;
+use crate::plan::{Stream, WriteDisposition};
 use crate::request::{self, OutgoingRequest};
 use crate::response_action::{self, Verdict};
 use crate::selection::{self, Selection};
@@ -106,6 +107,8 @@ pub struct Reader<H> {
     before: String,
     /// What has to stand there still before the read goes on.
     proof: Option<String>,
+    /// Nothing has been found so far, in a read that began with the first page.
+    nothing_found: bool,
     over: bool,
 }
 
@@ -121,7 +124,12 @@ impl<H: Http> Reader<H> {
         let stream = &prepared.stream;
         let slice = Slice::of(partition)?;
         let before = checkpoint.unwrap_or("{}").to_owned();
-        let stored = Checkpoint::parse(&before)?;
+        let mut stored = Checkpoint::parse(&before)?;
+        if let (Some(plan), Some(memory)) = (&stream.incremental, &stored.incremental)
+            && !memory.is_of(plan)
+        {
+            stored = Checkpoint::default();
+        }
         let selector = match &stored.selector {
             Some(path) => Some(Selector::parse(path).map_err(Error::Other)?),
             None => prepared.selector.clone(),
@@ -146,11 +154,25 @@ impl<H: Http> Reader<H> {
                 }
             }
         }
+        let nothing_found = stored.page.is_none();
         let (paginator, proof) = match stored.page {
             Some(page) => (page.paginator, Some(page.fingerprint)),
             None => (Paginator::begin(&stream.paginator), None),
         };
-        Ok(Self { http, log, request, paginator, selector, incremental, slice, before, proof, over: false, prepared })
+        Ok(Self {
+            http,
+            log,
+            request,
+            paginator,
+            selector,
+            incremental,
+            slice,
+            before,
+            proof,
+            nothing_found,
+            over: false,
+            prepared,
+        })
     }
 
     /// The next page; none at the end, and ever after, and after an error.
@@ -159,10 +181,10 @@ impl<H: Http> Reader<H> {
             return Ok(None);
         }
         self.over = true;
-        if let Some(fingerprint) = self.proof.take() {
-            if !self.prove(&fingerprint)? {
-                return self.last_page(b"[]".to_vec());
-            }
+        if let Some(fingerprint) = self.proof.take()
+            && !self.prove(&fingerprint)?
+        {
+            return self.last_page(b"[]".to_vec());
         }
         self.read_page()
     }
@@ -195,6 +217,7 @@ impl<H: Http> Reader<H> {
         let prepared = Rc::clone(&self.prepared);
         let stream = &prepared.stream;
         let selection = selection::select(&fetched.document, &fetched.selector, &stream.name, &self.log);
+        self.nothing_found &= selection == Selection::Missing;
         let in_front = self.paginator.clone();
         let mut more = self.paginator.advance(&fetched.answer(&selection, &stream.name, &self.log))?;
         let changed = self.change(&selection)?;
@@ -204,11 +227,15 @@ impl<H: Http> Reader<H> {
         let page = more.then(|| LastPage { paginator: in_front, fingerprint: selection.identity(&stream.primary_key) });
         let records = match (changed.and_then(|changed| changed.records), &selection) {
             (Some(records), _) => Some(records),
-            (None, Selection::Items(items)) => Some(array(items)),
+            (None, Selection::Array(raw)) if document::may_hold_null_items(raw) => Some(array(&records_of(&selection))),
             // The whole body is handed on without a copy.
             (None, Selection::Array(raw)) if raw.len() == fetched.document.text().len() => None,
             (None, Selection::Array(raw)) => Some(raw.as_bytes().to_vec()),
+            (None, Selection::Items(_) | Selection::Missing) => Some(array(&records_of(&selection))),
         };
+        if !more && self.nothing_found {
+            self.refuse_to_empty(&fetched.selector, &fetched.document)?;
+        }
         let records = records.unwrap_or_else(|| fetched.document.into_text().into_bytes());
         let Some(page) = page else { return self.last_page(records) };
         let checkpoint = Checkpoint {
@@ -228,7 +255,9 @@ impl<H: Http> Reader<H> {
         let Some(mut response) = self.exchange(&request)? else { return Ok(None) };
         let stream = &self.prepared.stream;
         let document = format::read(&stream.format, &request, &mut response, &stream.name)?;
-        let selector = self.selector.get_or_insert_with(|| selection::detect(&document)).clone();
+        graphql::refuse_errors(&self.request, &document).map_err(|error| error.within(&stream.name))?;
+        let detect = || selection::detect(&document, &stream.name, &self.log);
+        let selector = self.selector.get_or_insert_with(detect).clone();
         Ok(Some(Fetched { request, response, document, selector }))
     }
 
@@ -246,21 +275,47 @@ impl<H: Http> Reader<H> {
         request.encode(&self.prepared.stream.response_actions)
     }
 
-    /// Sends a request, again while an action says so; none: an action says to ignore the response.
-    fn exchange(&self, request: &HttpRequest) -> Result<Option<HttpResponse>, Error> {
-        const AGAIN: usize = 3;
+    /// A `replace` whose selector found nothing at all would empty the table: more likely the response is an error, or
+    /// the selector wrong.
+    fn refuse_to_empty(&self, selector: &Selector, document: &Document) -> Result<(), Error> {
         let stream = &self.prepared.stream;
-        for _ in 0..=AGAIN {
-            let response = self.http.send(request).map_err(|error| error.within(&stream.name))?;
+        let is_written = matches!(stream.selector, plan::Selector::Path(_)) && !selector.is_plural();
+        if !is_written || stream.parent.is_some() || stream.write_disposition != WriteDisposition::Replace {
+            return Ok(());
+        }
+        let (place, path) = (&stream.name, selector.text());
+        Err(Error::BadData(format!(
+            "{place}: the selector `{path}` found nothing, and replacing the table by nothing would empty it; the response \
+             has: {}. If such a response means that there are no records, say so with `response_actions`: `content` of \
+             it, `action: ignore`",
+            document::shown_names(document.text())
+        )))
+    }
+
+    /// Sends a request, again while an action says so; none: an action says to ignore the response.
+    ///
+    /// The host knows how long to wait and when to give up: it is told which repetition this is, and hands out the last
+    /// answer again when there have been enough.
+    fn exchange(&self, request: &HttpRequest) -> Result<Option<HttpResponse>, Error> {
+        /// In case that the host never gives up.
+        const MOST: usize = 100;
+        let stream = &self.prepared.stream;
+        let mut repeated = request.clone();
+        for attempt in 1..=MOST {
+            let response = self.http.send(&repeated).map_err(|error| error.within(&stream.name))?;
             let verdict = response_action::judge(&stream.response_actions, request, &response);
             match verdict.map_err(|error| error.within(&stream.name))? {
                 Verdict::Proceed => return Ok(Some(response)),
                 Verdict::Ignore => return Ok(None),
-                Verdict::Retry => {}
+                Verdict::Retry if response.header(response_action::GIVEN_UP_HEADER).is_some() => break,
+                Verdict::Retry => {
+                    repeated.headers = request.headers.clone();
+                    repeated.headers.push((response_action::ATTEMPT_HEADER.to_owned(), attempt.to_string()));
+                }
             }
         }
         Err(Error::Unavailable(format!(
-            "{}: {} {}: a response action says to retry, and still does after {AGAIN} more tries",
+            "{}: {} {}: a response action says to retry, and the response stays the same",
             stream.name, request.method, request.url
         )))
     }
@@ -283,8 +338,8 @@ impl<H: Http> Reader<H> {
         if slice.include.is_empty() && prepared.steps.is_empty() && incremental.is_none() {
             return Ok(None);
         }
-        let items = selection.items();
-        let count = items.len();
+        let items = records_of(selection);
+        let count = selection.count();
         let mut records: Vec<Cow<'_, str>> = items.into_iter().map(Cow::Borrowed).collect();
         if !slice.include.is_empty() {
             for record in &mut records {
@@ -320,6 +375,13 @@ impl Fetched {
         let (url, response, document) = (self.request.url.as_str(), &self.response, &self.document);
         Answer { url, response, document, records, place, log }
     }
+}
+
+/// A null is no record.
+fn records_of<'a>(selection: &Selection<'a>) -> Vec<&'a str> {
+    let mut records = selection.items();
+    records.retain(|raw| document::kind(raw) != document::Kind::Null);
+    records
 }
 
 struct Changed {

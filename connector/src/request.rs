@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::http::HttpRequest;
 use crate::plan::{Body, JsonTemplate, Request, ResponseAction, Target};
 use crate::response_action;
+use crate::selector::{Key, Selector};
 use crate::template::{Scope, Source, Template, python_text};
 
 /// What the placeholders of one read stand for.
@@ -46,6 +47,7 @@ impl Scope for Values {
                 let (_, value) = found.ok_or_else(|| format!("`incremental.{attribute}` does not exist"))?;
                 Ok(value.clone())
             }
+            Source::Page { param } => Err(format!("`{param}` is the paginator's, which writes into the path only")),
         }
     }
 }
@@ -57,6 +59,8 @@ pub struct OutgoingRequest {
     /// Absolute; its query, if it has one, stays in front of the parameters.
     pub url: String,
     pub params: Vec<(String, Value)>,
+    /// Of the paginator's parameters those that stand in the URL, as `address::page_marker` writes them.
+    pub path_params: Vec<String>,
     pub headers: Vec<(String, String)>,
     pub body: OutgoingBody,
     pub credential: Option<String>,
@@ -91,7 +95,7 @@ pub fn fill(request: &Request, values: &Values) -> Result<OutgoingRequest, Error
     let mut headers = Vec::new();
     for (name, value) in &request.headers {
         if let (Some(name), Some(value)) = (text(name)?, text(value)?) {
-            headers.push((name, value));
+            headers.push((name, value.trim().to_owned()));
         }
     }
     let body = match &request.body {
@@ -107,6 +111,7 @@ pub fn fill(request: &Request, values: &Values) -> Result<OutgoingRequest, Error
         method: request.method.clone(),
         url,
         params,
+        path_params: request.path_params(),
         headers,
         body,
         credential: request.credential.clone(),
@@ -117,7 +122,17 @@ impl OutgoingRequest {
     /// Writes a paginator's value, over what the configuration says.
     pub fn set(&mut self, target: &Target, value: Value) -> Result<(), Error> {
         match target {
-            Target::Param(name) => self.set_param(name, value),
+            Target::Param(name) if self.path_params.contains(name) => {
+                let marker = address::page_marker(name);
+                let behind = self.url.split_once(&marker).map_or("", |(before, _)| before);
+                let text = address::value_behind(behind, &python_text(&value)).map_err(Error::BadData)?;
+                self.url = self.url.replace(&marker, &text);
+            }
+            // A cursor of several parts (`{"continue": "-||", "apcontinue": "X"}`): a parameter for each.
+            Target::Param(name) => match value {
+                Value::Object(parts) => parts.into_iter().for_each(|(name, value)| self.set_param(&name, value)),
+                value => self.set_param(name, value),
+            },
             Target::Body(path) => match &mut self.body {
                 OutgoingBody::Form(pairs) => replace(pairs, path, value),
                 OutgoingBody::Raw(_) => {
@@ -125,10 +140,10 @@ impl OutgoingRequest {
                 }
                 OutgoingBody::Empty => {
                     let mut body = Value::Object(Map::new());
-                    set_path(&mut body, path, value);
+                    set_path(&mut body, &body_keys(path).map_err(Error::Other)?, value);
                     self.body = OutgoingBody::Json(body);
                 }
-                OutgoingBody::Json(body) => set_path(body, path, value),
+                OutgoingBody::Json(body) => set_path(body, &body_keys(path).map_err(Error::Other)?, value),
             },
         }
         Ok(())
@@ -142,11 +157,15 @@ impl OutgoingRequest {
     pub fn follow(&mut self, link: &str) {
         self.url = link.to_owned();
         self.params.clear();
+        self.path_params.clear();
     }
 
     /// The URL with all its parameters, normalized.
     pub fn full_url(&self) -> Result<String, Error> {
-        let mut url = Url::parse(&self.url).map_err(|error| Error::other(format!("{}: {error}", self.url)))?;
+        // A cursor has no value in front of the first page.
+        let empty = |url: String, param: &String| url.replace(&address::page_marker(param), "");
+        let url = self.path_params.iter().fold(self.url.clone(), empty);
+        let mut url = Url::parse(&url).map_err(|error| Error::other(format!("{url}: {error}")))?;
         url.set_fragment(None);
         let query = encode(&self.params);
         if !query.is_empty() {
@@ -196,15 +215,39 @@ fn replace(pairs: &mut Vec<(String, Value)>, name: &str, value: Value) {
     }
 }
 
-/// Writes at a dot-separated path, making objects on the way (and in place of what is none).
-fn set_path(body: &mut Value, path: &str, value: Value) {
+/// The keys of a path into a body: `a.b`, `['a.b'].c`, `a[0]`.
+pub fn body_keys(path: &str) -> Result<Vec<Key>, String> {
+    if !path.contains('[') {
+        return Ok(path.split('.').map(|name| Key::Name(name.to_owned())).collect());
+    }
+    match Selector::parse(path)?.into_keys() {
+        Some(keys) => Ok(keys),
+        None => Err(format!("`{path}` names more than one place")),
+    }
+}
+
+/// Writes at a path, making objects on the way (and in place of what is none).
+fn set_path(body: &mut Value, keys: &[Key], value: Value) {
     let mut place = body;
-    for key in path.split('.') {
-        if !place.is_object() {
-            *place = Value::Object(Map::new());
-        }
-        let Value::Object(object) = place else { return };
-        place = object.entry(key).or_insert(Value::Null);
+    for key in keys {
+        let item = match key {
+            Key::Index(index) => usize::try_from(*index).ok().filter(|index| place.get(index).is_some()),
+            Key::Name(_) => None,
+        };
+        place = match (item, key) {
+            (Some(index), _) => &mut place[index],
+            (None, key) => {
+                if !place.is_object() {
+                    *place = Value::Object(Map::new());
+                }
+                let name = match key {
+                    Key::Name(name) => name.clone(),
+                    Key::Index(index) => index.to_string(),
+                };
+                let Value::Object(object) = place else { return };
+                object.entry(name).or_insert(Value::Null)
+            }
+        };
     }
     *place = value;
 }
@@ -231,6 +274,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::template::{Part, Placeholder};
 
     fn template(text: &str) -> Template {
         Template::parse(text).unwrap()
@@ -314,8 +358,33 @@ mod tests {
         filled.set(&Target::Body("q.page.offset".to_owned()), json!(0)).unwrap();
         filled.set(&Target::Body("q.page.limit".to_owned()), json!(5)).unwrap();
         assert_eq!(filled.body, OutgoingBody::Json(json!({"q": {"page": {"offset": 0, "limit": 5}}})));
+        for (path, expected) in [
+            ("['page.token']", json!({"page.token": 0})),
+            ("a['b.c'].d", json!({"a": {"b.c": {"d": 0}}})),
+            ("q[1].after", json!({"q": [{}, {"after": 0}]})),
+        ] {
+            let q = if path.starts_with('q') { json!({"q": [{}, {}]}) } else { json!({}) };
+            filled.body = OutgoingBody::Json(q);
+            filled.set(&Target::Body(path.to_owned()), json!(0)).unwrap();
+            assert_eq!(filled.body, OutgoingBody::Json(expected), "{path}");
+        }
+        let cursor = json!({"continue": "-||", "apcontinue": "B"});
+        filled.set(&Target::Param("continue".to_owned()), cursor).unwrap();
+        assert_eq!(filled.full_url().unwrap(), "http://h/?page=1&continue=-%7C%7C&apcontinue=B");
         filled.body = OutgoingBody::Raw("x".to_owned());
         assert!(filled.set(&Target::Body("a".to_owned()), json!(0)).is_err());
+    }
+
+    #[test]
+    fn a_paginator_writes_into_the_path() {
+        let mut plan = request("http://h/list/", &[("q", json!(1))], Body::Empty);
+        let page = Source::Page { param: "page".to_owned() };
+        plan.path.parts.push(Part::Placeholder(Placeholder { source: page, conversion: None, format: None }));
+        plan.path.push_literal("/x");
+        let mut filled = fill(&plan, &Values::default()).unwrap();
+        assert_eq!(filled.full_url().unwrap(), "http://h/list//x?q=1");
+        filled.set(&Target::Param("page".to_owned()), json!(3)).unwrap();
+        assert_eq!(filled.full_url().unwrap(), "http://h/list/3/x?q=1");
     }
 
     #[test]

@@ -9,6 +9,12 @@ use crate::error::{Error, excerpt};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::plan::{Action, ResponseAction};
 
+/// Says that a request repeats one that was answered, and how often it has been: the host waits before it sends it.
+pub const ATTEMPT_HEADER: &str = "airlock-attempt";
+
+/// In a response: the host has repeated the request often enough, and this is the last answer again.
+pub const GIVEN_UP_HEADER: &str = "airlock-given-up";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Look for records.

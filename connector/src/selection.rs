@@ -15,6 +15,8 @@ pub enum Selection<'a> {
     /// The text of a JSON array.
     Array(&'a str),
     Items(Vec<&'a str>),
+    /// The selector found nothing, not even a null.
+    Missing,
 }
 
 impl<'a> Selection<'a> {
@@ -22,6 +24,7 @@ impl<'a> Selection<'a> {
         match self {
             Self::Array(raw) => document::is_empty_array(raw),
             Self::Items(items) => items.is_empty(),
+            Self::Missing => true,
         }
     }
 
@@ -29,6 +32,7 @@ impl<'a> Selection<'a> {
         match self {
             Self::Array(raw) => document::count(raw),
             Self::Items(items) => items.len(),
+            Self::Missing => 0,
         }
     }
 
@@ -36,6 +40,7 @@ impl<'a> Selection<'a> {
         match self {
             Self::Array(raw) => document::items(raw).unwrap_or_default(),
             Self::Items(items) => items.clone(),
+            Self::Missing => Vec::new(),
         }
     }
 
@@ -52,17 +57,20 @@ impl<'a> Selection<'a> {
         format!("{:016x}", hasher.digest())
     }
 
-    /// Tells two pages apart by their beginning and length; none for an empty one.
+    /// Tells two pages apart; none for an empty one.
     pub fn fingerprint(&self) -> Option<u64> {
-        const BEGINNING: usize = 4096;
-        let mark = |raw: &str, length: usize| {
-            let beginning = raw.as_bytes().get(..BEGINNING).unwrap_or(raw.as_bytes());
-            xxh3_64(beginning).wrapping_add(length as u64)
-        };
         match self {
             _ if self.is_empty() => None,
-            Self::Array(raw) => Some(mark(raw, raw.len())),
-            Self::Items(items) => items.first().map(|raw| mark(raw, items.iter().map(|item| item.len()).sum())),
+            Self::Array(raw) => Some(xxh3_64(raw.as_bytes())),
+            Self::Items(items) => {
+                let mut hasher = Xxh3::new();
+                for item in items {
+                    hasher.update(item.as_bytes());
+                    hasher.update(b",");
+                }
+                Some(hasher.digest())
+            }
+            Self::Missing => None,
         }
     }
 }
@@ -74,10 +82,10 @@ pub fn select<'a>(document: &'a Document, selector: &Selector, place: &str, log:
         return Selection::Items(matches);
     }
     let Some(raw) = matches.pop() else {
-        let names = document::names(document.text());
-        let has = if names.is_empty() { String::new() } else { format!("; the response has: {}", names.join(", ")) };
+        let names = document::shown_names(document.text());
+        let has = if names.is_empty() { String::new() } else { format!("; the response has: {names}") };
         log.warn_of(&format!("{place}: the selector `{}` matched nothing", selector.text()), &has);
-        return Selection::Items(Vec::new());
+        return Selection::Missing;
     };
     match document::kind(raw) {
         Kind::Array => Selection::Array(raw),
@@ -96,20 +104,50 @@ const WELL_KNOWN: [&str; 11] =
 /// How deep lists are looked for.
 const DEPTH: usize = 3;
 
+/// Keys of lists that stand beside records: what went wrong, what belongs to them, what they can be narrowed down by.
+const BESIDE_RECORDS: [&str; 16] = [
+    "meta",
+    "metadata",
+    "pagination",
+    "paging",
+    "links",
+    "_links",
+    "extras",
+    "headers",
+    "included",
+    "errors",
+    "warnings",
+    "messages",
+    "facets",
+    "filters",
+    "aggregations",
+    "debug",
+];
+
 /// Finds out where the records are.
 ///
-/// Of the lists at most three keys deep (not looking into lists): under a well-known name one of objects, or an empty
-/// one; else one of objects; else an empty one; of several the shallowest, and of those the first. Lists of scalars are
-/// properties of an object, so without any of these the whole is the record, unless a well-known key holds null.
-pub fn detect(document: &Document) -> Selector {
+/// Of the lists at most three keys deep (not looking into lists): under a well-known name one of objects; else one of
+/// objects that does not stand beside records by its name; else an empty one under a well-known name; else one of objects
+/// or an empty one; of several the shallowest, and of those the first. Lists of scalars are properties of an object, so
+/// without any of these the whole is the record, unless a well-known key holds null.
+pub fn detect(document: &Document, place: &str, log: &Log) -> Selector {
     let mut lists = Vec::new();
     let top: Vec<(&str, &str)> = document.fields().collect();
     for (name, raw) in &top {
         collect(&[Key::Name((*name).to_owned())], raw, &mut lists);
     }
     lists.sort_by_key(|list| (list.rank, list.keys.len()));
+    let empty = lists.iter().find(|list| list.rank == Rank::EmptyUnderKnownName).map(|list| list.keys.clone());
     if let Some(best) = lists.into_iter().next() {
-        return Selector::from_keys(best.keys);
+        let selector = Selector::from_keys(best.keys);
+        if let (Some(empty), Rank::Objects) = (empty, best.rank) {
+            log.warn(&format!(
+                "{place}: `{}` is taken for the records, because `{}` is empty: set `data_selector` to be sure",
+                selector.text(),
+                Selector::from_keys(empty).text()
+            ));
+        }
+        return selector;
     }
     let null = top.iter().find(|(name, raw)| well_known(name) && document::kind(raw) == Kind::Null);
     Selector::from_keys(null.map(|(name, _)| Key::Name((*name).to_owned())).into_iter().collect())
@@ -117,7 +155,17 @@ pub fn detect(document: &Document) -> Selector {
 
 struct List {
     keys: Vec<Key>,
-    rank: u8,
+    rank: Rank,
+}
+
+/// The best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    ObjectsUnderKnownName,
+    Objects,
+    EmptyUnderKnownName,
+    ObjectsBesideRecords,
+    Empty,
 }
 
 fn collect(keys: &[Key], raw: &str, lists: &mut Vec<List>) {
@@ -130,18 +178,31 @@ fn collect(keys: &[Key], raw: &str, lists: &mut Vec<List>) {
             }
         }
         Kind::Array => {
-            let known = matches!(keys.last(), Some(Key::Name(name)) if well_known(name));
+            let named = |names: &[&str], key: &Key| matches!(key, Key::Name(name) if names.contains(&name.as_str()));
+            let known = keys.last().is_some_and(|key| named(&WELL_KNOWN, key));
+            let beside = keys.iter().any(|key| named(&BESIDE_RECORDS, key));
             let first = raw.trim_ascii_start().get(1..).unwrap_or_default().trim_ascii_start();
-            let rank = match (first.as_bytes().first(), known) {
-                (Some(b'{' | b']'), true) => 0,
-                (Some(b'{'), false) => 1,
-                (Some(b']'), false) => 2,
+            let first = without_nulls(first);
+            let rank = match (first.as_bytes().first(), known, beside) {
+                (Some(b'{'), true, false) => Rank::ObjectsUnderKnownName,
+                (Some(b'{'), false, false) => Rank::Objects,
+                (Some(b']'), true, false) => Rank::EmptyUnderKnownName,
+                (Some(b'{'), _, true) => Rank::ObjectsBesideRecords,
+                (Some(b']'), ..) => Rank::Empty,
                 _ => return,
             };
             lists.push(List { keys: keys.to_vec(), rank });
         }
         _ => {}
     }
+}
+
+/// What a list begins with, leading nulls left out.
+fn without_nulls(mut rest: &str) -> &str {
+    while let Some(behind) = rest.strip_prefix("null") {
+        rest = behind.trim_ascii_start().trim_start_matches(',').trim_ascii_start();
+    }
+    rest
 }
 
 fn well_known(name: &str) -> bool {
@@ -155,8 +216,8 @@ mod tests {
 
     fn detected(body: &str) -> (String, usize) {
         let document = Document::parse(body.to_owned()).unwrap();
-        let selector = detect(&document);
         let (log, _) = recorded::log();
+        let selector = detect(&document, "s", &log);
         (selector.text().to_owned(), select(&document, &selector, "s", &log).count())
     }
 
@@ -178,11 +239,26 @@ mod tests {
             (r#"{"meta":{"warnings":[{"w":1}]},"users":[{"id":8}]}"#, "$['users']", 1),
             (r#"{"values":[1,2],"users":[{"id":8}]}"#, "$['users']", 1),
             (r#"{"data":[],"included":[{"id":8}]}"#, "$['data']", 0),
+            (r#"{"data":[],"users":[{"id":8}]}"#, "$['users']", 1),
+            (r#"{"users":[{"id":8}],"facets":{"values":[{"v":1}]},"entries":[]}"#, "$['users']", 1),
+            (r#"{"errors":[{"e":1}]}"#, "$['errors']", 1),
+            (r#"{"links":[],"users":[]}"#, "$['links']", 0),
+            (r#"{"data":[null,{"id":8}]}"#, "$['data']", 2),
+            (r#"{"data":[null]}"#, "$['data']", 1),
             (r#"{"meta":{"values":[{"v":1},{"v":2}]},"data":[{"id":1}]}"#, "$['data']", 1),
         ];
         for (body, path, count) in cases {
             assert_eq!(detected(body), (path.to_owned(), count), "{body}");
         }
+    }
+
+    #[test]
+    fn pages_are_told_apart_by_all_of_them() {
+        let long = "x".repeat(5000);
+        let pages = [format!(r#"["{long}",1]"#), format!(r#"["{long}",2]"#)];
+        assert_ne!(Selection::Array(&pages[0]).fingerprint(), Selection::Array(&pages[1]).fingerprint());
+        assert_ne!(Selection::Items(vec!["1", "23"]).fingerprint(), Selection::Items(vec!["12", "3"]).fingerprint());
+        assert_eq!(Selection::Array("[]").fingerprint(), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! of `serde_json_path`, and its matches are then found again in the raw text, so that records keep every digit. Must
 //! never guess: what it does not understand is refused when the configuration is read.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use serde_json_path::{JsonPath, PathElement};
 
@@ -108,6 +110,14 @@ impl Selector {
         }
     }
 
+    /// Its keys, if it is a plain path.
+    pub fn into_keys(self) -> Option<Vec<Key>> {
+        match self.path {
+            Path::Keys(keys) => Some(keys),
+            Path::Query(_) => None,
+        }
+    }
+
     /// Whether it may have more than one match by the way it is written.
     pub fn is_plural(&self) -> bool {
         matches!(self.path, Path::Query(_))
@@ -169,8 +179,11 @@ fn descend<'a>(raw: &'a str, wanted: &[(Vec<Key>, usize)], depth: usize, found: 
         rest = others;
         let child = match key {
             Key::Name(name) => {
-                let fields = fields.get_or_insert_with(|| document::fields(raw).unwrap_or_default());
-                fields.iter().rev().find(|(field, _)| field == name).map(|(_, raw)| *raw)
+                // Of equal names the last, as in Python.
+                let fields = fields.get_or_insert_with(|| {
+                    document::fields(raw).unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>()
+                });
+                fields.get(name.as_str()).copied()
             }
             Key::Index(index) => {
                 let items = items.get_or_insert_with(|| document::items(raw).unwrap_or_default());
@@ -267,6 +280,21 @@ impl Translation {
             }
             return Ok(());
         }
+        if let Some(names) = bare_names(inner) {
+            match names.as_slice() {
+                [name] => self.name(name, false),
+                names => {
+                    self.keys = None;
+                    let quoted = names.iter().map(|name| {
+                        let mut text = String::new();
+                        push_name(&mut text, name);
+                        text.trim_start_matches('[').trim_end_matches(']').to_owned()
+                    });
+                    self.standard.push_str(&format!("[{}]", quoted.collect::<Vec<_>>().join(",")));
+                }
+            }
+            return Ok(());
+        }
         self.keys = None;
         match inner.strip_prefix('?') {
             Some(filter) => self.standard.push_str(&format!("[?{}]", translate_filter(filter))),
@@ -274,6 +302,16 @@ impl Translation {
         }
         Ok(())
     }
+}
+
+/// `a` or `a, b`: names in brackets without quotes, which `jsonpath_ng` takes.
+fn bare_names(inner: &str) -> Option<Vec<&str>> {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '@'))
+            && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '@'))
+    };
+    let names: Vec<&str> = inner.split(',').map(str::trim).collect();
+    names.iter().all(|name| is_name(name)).then_some(names)
 }
 
 fn push_name(text: &mut String, name: &str) {
@@ -382,7 +420,7 @@ mod tests {
     #[test]
     fn paths_find_raw_texts() {
         let document = Document::parse(BODY.to_owned()).unwrap();
-        let cases: [(&str, &[&str]); 24] = [
+        let cases: [(&str, &[&str]); 28] = [
             ("data", &[r#"[{"id":1.00},{"id":2}]"#]),
             ("$.data", &[r#"[{"id":1.00},{"id":2}]"#]),
             ("$['data']", &[r#"[{"id":1.00},{"id":2}]"#]),
@@ -407,6 +445,10 @@ mod tests {
             ("groups[0].rows[?(id = 1)].id", &["1"]),
             ("groups[?(@.rows[0].id == 1 & @.rows)].rows[0].id", &["1"]),
             ("data[0,1].id", &["1.00", "2"]),
+            ("a[b][1][0]", &["2"]),
+            ("$[many-results]", &["[1]"]),
+            ("$[a, many-results][*]", &["[[1],[2]]", "1"]),
+            ("$[many-results,groups][0]", &["1", r#"{"rows":[{"id":1},{"id":2}]}"#]),
         ];
         for (path, expected) in cases {
             let selector = Selector::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -41,6 +41,8 @@ pub enum Source {
     Parent { stream: String, field: String },
     /// `{incremental.ATTRIBUTE}`.
     Incremental { attribute: String },
+    /// `{PARAM}` in a path: what the paginator would write into the parameter of that name.
+    Page { param: String },
 }
 
 /// Where the values of placeholders come from.

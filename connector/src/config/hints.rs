@@ -18,6 +18,9 @@ pub(super) struct Hints {
     pub(super) others: Map<String, Value>,
 }
 
+/// The column that holds the id of each row, which no response has.
+const ROW_ID: &str = "_dlt_id";
+
 /// Handed through under the same name.
 const PASSED_ON: &[&str] = &[
     "table_name",
@@ -55,18 +58,38 @@ pub(super) fn hints(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> H
     if let Some(node) = fields.given("nested_hints") {
         others.insert("nested_hints".to_owned(), nested_hints(&node.fields(), diagnostics));
     }
-    let primary_key = keys(resource, "primary_key");
+    let mut primary_key = keys(resource, "primary_key");
     let merge_key = keys(resource, "merge_key");
+    let key_is_generated = primary_key.iter().any(|name| name == ROW_ID);
+    if key_is_generated {
+        primary_key.clear();
+    }
     let write_disposition = fields.given("write_disposition");
     let disposition = write_disposition.map_or(WriteDisposition::Append, |node| {
         let (disposition, options) = disposition(node, diagnostics);
         let strategy = options.get("strategy").and_then(Value::as_str);
+        let is_keyless = key_is_generated && merge_key.is_empty() && strategy != Some("scd2");
+        if disposition == WriteDisposition::Merge && is_keyless {
+            // Every record is new by such a key.
+            return WriteDisposition::Append;
+        }
         if disposition == WriteDisposition::Merge {
             check_keys(node, strategy, &primary_key, &merge_key, diagnostics);
         }
         others.extend(options);
         disposition
     });
+    if key_is_generated {
+        let at = fields.given("primary_key").map_or(&resource.at, |node| &node.at);
+        let message = match disposition {
+            WriteDisposition::Append if write_disposition.is_some_and(|node| node.text() != Some("append")) => {
+                "`_dlt_id` is made anew for each record, so by this key none is the same: records are appended"
+            }
+            _ => "`_dlt_id` is made anew for each record: it tells none from another",
+        };
+        let help = "name what tells records apart in the API, such as `primary_key: id`";
+        diagnostics.push(Diagnostic::warning("generated-key", at, message).help(help));
+    }
     Hints { write_disposition: disposition, primary_key, merge_key, others }
 }
 

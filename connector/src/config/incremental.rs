@@ -1,9 +1,10 @@
 //! `endpoint.incremental`, or a parameter of type `incremental`, which takes the start value only.
 //!
-//! Must never keep two cursors for one stream: dlt allows one.
+//! A stream has one cursor at most, as in dlt.
 
 use std::cmp::Ordering;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -11,10 +12,11 @@ use super::grammar::INCREMENTAL_PARAM;
 use super::node::{Fields, Node};
 use super::resource::Resource;
 use super::response::{jq_program, json_path};
+use crate::incremental::{Format, bound, order, relative};
 use crate::plan::{Incremental, LastValue, OnMissing, RowOrder};
 
 /// Codes: `two-incrementals`, `start-only`, `end-without-start`, `empty-range`, `window-without-range`, `bad-window`,
-/// `bad-json-path`, `bad-jq`, `deprecated`, `no-effect`.
+/// `bad-json-path`, `bad-jq`, `bad-cursor-format`, `bad-moment`, `ambiguous-cursor`, `deprecated`, `no-effect`.
 pub(super) fn incremental(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Option<Incremental> {
     let own = resource.endpoint.given("incremental").filter(|node| node.value.is_object());
     let params = resource.params.entries.iter();
@@ -39,10 +41,14 @@ pub(super) fn incremental(resource: &Resource<'_>, diagnostics: &mut Diagnostics
     if param.is_some() {
         refuse_end(&fields, diagnostics);
     }
+    let cursor_format = cursor_format(&fields, diagnostics);
+    let mut moment = |key: &str| fields.given(key).map(|node| moment(node, cursor_format.as_ref(), diagnostics));
+    let (initial_value, end_value) = (moment("initial_value"), moment("end_value"));
     let incremental = Incremental {
         cursor_path: json_path(fields.given("cursor_path"), diagnostics).unwrap_or_default(),
-        initial_value: fields.given("initial_value").map(|node| node.value.clone()),
-        end_value: fields.given("end_value").map(|node| node.value.clone()),
+        cursor_format,
+        initial_value,
+        end_value,
         start_param: param.or_else(|| fields.text("start_param")).map(str::to_owned),
         end_param: fields.text("end_param").map(str::to_owned),
         convert: convert(&fields, diagnostics),
@@ -72,6 +78,40 @@ pub(super) fn incremental(resource: &Resource<'_>, diagnostics: &mut Diagnostics
         diagnostics.push(Diagnostic::warning("no-effect", &format!("{}/~key", node.at), message));
     }
     Some(incremental)
+}
+
+fn cursor_format(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Format> {
+    let node = fields.given("cursor_format")?;
+    match Format::new(node.text()?) {
+        Ok(format) => Some(format),
+        Err(reason) => {
+            let message = format!("this is no format of a date: {reason}");
+            let help = "strftime's letters such as `%d/%m/%Y %H:%M`; `%s` or `%ms` for epochs; `text` for neither";
+            diagnostics.push(Diagnostic::error("bad-cursor-format", &node.at, message).help(help));
+            None
+        }
+    }
+}
+
+/// A bound as the API writes it: relative to now, or another way of writing an instant than the cursor's format.
+fn moment(node: &Node<'_>, format: Option<&Format>, diagnostics: &mut Diagnostics) -> Value {
+    let relative = node.text().and_then(|text| relative::value(text, format, Timestamp::now()));
+    match relative {
+        Some(Ok(value)) => return value,
+        Some(Err(reason)) => {
+            let help = "such as `${now - 30d}`, `${today - 1mo}` or `${today | %d/%m/%Y}`";
+            diagnostics.push(Diagnostic::error("bad-moment", &node.at, reason).help(help));
+            return node.value.clone();
+        }
+        None => {}
+    }
+    match bound(node.value, format) {
+        Ok(value) => value,
+        Err(reason) => {
+            diagnostics.push(Diagnostic::warning("ambiguous-cursor", &node.at, reason));
+            node.value.clone()
+        }
+    }
 }
 
 fn refuse_end(fields: &Fields<'_>, diagnostics: &mut Diagnostics) {
@@ -104,7 +144,7 @@ fn check_range(incremental: &Incremental, fields: &Fields<'_>, diagnostics: &mut
                 let message = "`end_value` needs an `initial_value`";
                 diagnostics.push(Diagnostic::error("end-without-start", &end.at, message));
             }
-            Some(initial) if compared(end.value, initial) == Some(wrong_way) => {
+            Some(initial) if compared(incremental, initial) == Some(wrong_way) => {
                 let message = "the range is empty: it ends before `initial_value`";
                 diagnostics.push(Diagnostic::error("empty-range", &end.at, message));
             }
@@ -126,11 +166,7 @@ fn check_range(incremental: &Incremental, fields: &Fields<'_>, diagnostics: &mut
     }
 }
 
-/// As Python compares: numbers with numbers, texts with texts.
-fn compared(left: &Value, right: &Value) -> Option<Ordering> {
-    match (left, right) {
-        (Value::Number(left), Value::Number(right)) => left.as_f64()?.partial_cmp(&right.as_f64()?),
-        (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
-        _ => None,
-    }
+/// How the end stands to the start.
+fn compared(incremental: &Incremental, initial: &Value) -> Option<Ordering> {
+    order(incremental.end_value.as_ref()?, initial, incremental.cursor_format.as_ref())
 }

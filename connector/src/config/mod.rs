@@ -41,8 +41,8 @@ pub fn plan(config: &Value) -> Result<(Plan, Vec<Diagnostic>), Vec<Diagnostic>> 
     check::check(&root, &Shape::Object(&grammar::CONFIG), &mut diagnostics);
 
     let mut grants = Grants::default();
-    let client = Client::read(&root.fields().fields("client"), &mut grants, &mut diagnostics);
     let resources = resource::resources(&root.fields(), &mut diagnostics);
+    let client = Client::read(&root.fields().fields("client"), &resources, &mut grants, &mut diagnostics);
     let children: Vec<Child> =
         resources.iter().map(|resource| child(resource, &client, &mut grants, &mut diagnostics)).collect();
     let streams = parents::sorted(children, &mut diagnostics);
@@ -59,7 +59,8 @@ pub fn schema() -> Value {
 /// One stream, and where it refers to other streams.
 fn child(resource: &Resource<'_>, client: &Client<'_>, grants: &mut Grants, diagnostics: &mut Diagnostics) -> Child {
     let incremental = incremental::incremental(resource, diagnostics);
-    let mut placeholders = Placeholders::new(incremental.is_some(), diagnostics);
+    let page_params = paginator::page_params(resource, client.paginator.as_ref());
+    let mut placeholders = Placeholders::new(incremental.is_some(), page_params.clone(), diagnostics);
     let request = request::request(resource, client, grants, &mut placeholders);
     let references = placeholders.finish();
     let hints = hints::hints(resource, diagnostics);
@@ -73,7 +74,7 @@ fn child(resource: &Resource<'_>, client: &Client<'_>, grants: &mut Grants, diag
         hints: hints.others,
         request,
         paginator: paginator::paginator(resource, client.paginator.as_ref(), diagnostics),
-        selector: response::selector(resource, diagnostics),
+        selector: response::selector(resource, &page_params, diagnostics),
         response_actions: response::actions(resource, diagnostics),
         incremental,
         steps: response::steps(resource, diagnostics),

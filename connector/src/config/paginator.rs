@@ -6,8 +6,9 @@
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::node::{Fields, Node};
 use super::resource::Resource;
-use super::response::{is_single_entity, json_path};
+use super::response::{is_single_entity, json_path, optional_path};
 use crate::plan::{Paginator, Range, Target, TotalPath};
+use crate::request::body_keys;
 
 /// Codes: `conflicting-keys`, `empty-text`, `no-stop-condition`, `missing-key`, `bad-json-path`, `deprecated`,
 /// `no-effect`.
@@ -17,7 +18,7 @@ pub(super) fn paginator(
     diagnostics: &mut Diagnostics,
 ) -> Paginator {
     let own = resource.endpoint.given("paginator");
-    if own.is_none() && is_single_entity(resource) {
+    if own.is_none() && is_single_entity(resource, &page_params(resource, client)) {
         if let Some(node) = client {
             // Not used here, but its mistakes are to be said all the same.
             build(node, diagnostics);
@@ -37,6 +38,21 @@ pub(super) fn paginator(
         Some((_, paginator)) => paginator,
         None => client.unwrap_or(Paginator::Auto),
     }
+}
+
+/// The parameters that a paginator writes, which may stand in the path instead of the query.
+pub(super) fn page_params(resource: &Resource<'_>, client: Option<&Node<'_>>) -> Vec<String> {
+    let is_auto = |node: &&Node<'_>| node.text().or_else(|| node.fields().text("type")) != Some("auto");
+    let Some(node) = resource.endpoint.given("paginator").filter(is_auto).or(client) else { return Vec::new() };
+    let fields = node.fields();
+    let names: &[&str] = match node.text().or_else(|| fields.text("type")) {
+        Some("page_number") => &["page"],
+        Some("offset") => &["offset", "limit"],
+        Some("cursor" | "header_cursor") => &["cursor"],
+        _ => &[],
+    };
+    let written = |name: &&str| fields.text(&format!("{name}_param")).unwrap_or(name).to_owned();
+    names.iter().map(written).collect()
 }
 
 fn build(node: &Node<'_>, diagnostics: &mut Diagnostics) -> Paginator {
@@ -62,7 +78,7 @@ fn build(node: &Node<'_>, diagnostics: &mut Diagnostics) -> Paginator {
             cursor_path: path("cursor_path", "cursors.next"),
             cursor: target(&fields, "cursor", diagnostics),
             stop_after_empty_page: fields.boolean("stop_after_empty_page").unwrap_or(false),
-            has_more_path: json_path(fields.given("has_more_path"), diagnostics),
+            has_more_path: optional_path(fields.given("has_more_path"), diagnostics),
         },
         "page_number" => {
             let base_page = fields.integer("base_page").unwrap_or(0);
@@ -104,7 +120,15 @@ fn target(fields: &Fields<'_>, name: &str, diagnostics: &mut Diagnostics) -> Tar
             diagnostics.push(Diagnostic::error("conflicting-keys", &format!("{}/~key", body.at), message));
             Target::Param(name.to_owned())
         }
-        (None, Some(body)) => Target::Body(body.text().unwrap_or_default().to_owned()),
+        (None, Some(body)) => {
+            let path = body.text().unwrap_or_default();
+            if let Err(reason) = body_keys(path) {
+                let message = format!("this is no path into a body: {reason}");
+                let help = "a dotted path such as `page.cursor`; a key with a dot is written `['page.cursor']`";
+                diagnostics.push(Diagnostic::error("bad-json-path", &body.at, message).help(help));
+            }
+            Target::Body(path.to_owned())
+        }
         (Some(param), None) => Target::Param(param.to_owned()),
         (None, None) => Target::Param(name.to_owned()),
     }
@@ -113,7 +137,7 @@ fn target(fields: &Fields<'_>, name: &str, diagnostics: &mut Diagnostics) -> Tar
 fn range(node: &Node<'_>, fields: &Fields<'_>, maximum: &str, diagnostics: &mut Diagnostics) -> Range {
     let total_path = match fields.written("total_path") {
         None => TotalPath::IfPresent("total".to_owned()),
-        Some(_) => json_path(fields.given("total_path"), diagnostics).map_or(TotalPath::Off, TotalPath::Required),
+        Some(_) => optional_path(fields.given("total_path"), diagnostics).map_or(TotalPath::Off, TotalPath::Required),
     };
     // Null is falsy in dlt.
     let stop_after_empty_page = match fields.written("stop_after_empty_page") {
@@ -124,7 +148,7 @@ fn range(node: &Node<'_>, fields: &Fields<'_>, maximum: &str, diagnostics: &mut 
         total_path,
         maximum: fields.integer(maximum),
         stop_after_empty_page,
-        has_more_path: json_path(fields.given("has_more_path"), diagnostics),
+        has_more_path: optional_path(fields.given("has_more_path"), diagnostics),
     };
     let total_is_known = matches!(range.total_path, TotalPath::Required(_));
     if !total_is_known && range.maximum.is_none() && range.has_more_path.is_none() && !range.stop_after_empty_page {

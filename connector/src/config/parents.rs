@@ -31,6 +31,8 @@ impl Child {
     pub(super) fn new(stream: Stream, resource: &Resource<'_>, references: Vec<Reference>) -> Self {
         let fields = &resource.fields;
         let include = fields.given("include_from_parent");
+        // An empty list includes nothing, parent or not.
+        let include = include.filter(|node| node.value.as_array().is_none_or(|names| !names.is_empty()));
         let include = include.map(|node| Include { fields: node.texts(), at: node.at.clone() });
         let batch = fields.given("batch_parents").map(|node| Batch {
             size: node.value.as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1),

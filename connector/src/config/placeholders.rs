@@ -24,12 +24,14 @@ pub(super) struct Reference {
 pub(super) struct Placeholders<'d> {
     pub(super) diagnostics: &'d mut Diagnostics,
     has_incremental: bool,
+    /// What the paginator writes, into the path if it stands there.
+    page_params: Vec<String>,
     references: Vec<Reference>,
 }
 
 impl<'d> Placeholders<'d> {
-    pub(super) fn new(has_incremental: bool, diagnostics: &'d mut Diagnostics) -> Self {
-        Self { diagnostics, has_incremental, references: Vec::new() }
+    pub(super) fn new(has_incremental: bool, page_params: Vec<String>, diagnostics: &'d mut Diagnostics) -> Self {
+        Self { diagnostics, has_incremental, page_params, references: Vec::new() }
     }
 
     pub(super) fn finish(self) -> Vec<Reference> {
@@ -127,6 +129,9 @@ impl<'d> Placeholders<'d> {
             };
         }
         match Source::parse(name) {
+            Err(_) if self.page_params.iter().any(|param| param == name) => {
+                Some(PathField::Source(Source::Page { param: name.to_owned() }))
+            }
             Ok(source) => Some(PathField::Source(source)),
             Err(error) if error.unknown_name && !name.contains('.') => {
                 let message = format!("the path names `{name}`, which is not among `params`");
@@ -165,7 +170,7 @@ impl<'d> Placeholders<'d> {
                 let help = "add `incremental` to the endpoint";
                 self.diagnostics.push(Diagnostic::error("unknown-placeholder", at, message).help(help));
             }
-            Source::Incremental { .. } => {}
+            Source::Incremental { .. } | Source::Page { .. } => {}
         }
     }
 

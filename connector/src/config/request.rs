@@ -25,11 +25,41 @@ pub(super) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn read(fields: &Fields<'a>, grants: &mut Grants, diagnostics: &mut Diagnostics) -> Self {
-        let base_url = fields.given("base_url");
+    /// Without a base URL every path is a whole URL; the client's credential is for the first of them.
+    pub(super) fn read(
+        fields: &Fields<'a>,
+        resources: &[Resource<'a>],
+        grants: &mut Grants,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let base_url = fields.given("base_url").filter(|node| node.value.is_string());
         let url = base_url.and_then(Node::text).unwrap_or_default();
-        let origin = base_url.filter(|node| node.value.is_string());
-        let origin = origin.and_then(|node| grants.origin(url, &node.at, diagnostics));
+        let paths = || resources.iter().map(|resource| &resource.path);
+        let written = match base_url {
+            Some(_) if url.is_empty() => match paths().find(|path| !is_absolute(path.text().unwrap_or_default())) {
+                None => paths().next(),
+                Some(path) => {
+                    let message = "`base_url` is empty, so this path has to be a whole URL";
+                    let help = "write `base_url`, such as `https://api.example.com/v1`";
+                    diagnostics.push(Diagnostic::error("bad-url", &path.at, message).help(help));
+                    None
+                }
+            },
+            written => written,
+        };
+        let mut placeholders = Diagnostics::default();
+        let origin = written.and_then(|node| {
+            let url = node.text().unwrap_or_default();
+            let end =
+                url.find("://").and_then(|start| url[start + 3..].find(['/', '?', '#']).map(|end| start + 3 + end));
+            // A path's own mistakes are said where it is read.
+            let said = if base_url.is_some_and(|base_url| base_url.at == node.at) {
+                &mut *diagnostics
+            } else {
+                &mut placeholders
+            };
+            grants.origin(&url[..end.unwrap_or(url.len())], &node.at, said)
+        });
         let authentication = fields.given("auth").and_then(|node| authentication(node, grants, diagnostics));
         let credential =
             authentication.and_then(|authentication| grants.credential(origin.as_deref()?, CLIENT, authentication));
@@ -44,7 +74,7 @@ impl<'a> Client<'a> {
 }
 
 /// Codes: those of `Placeholders` and `Grants`; `conflicting-keys`, `unbound-param`, `reserved-header`,
-/// `credential-not-sent`.
+/// `credential-not-sent`, `header-not-sent`.
 pub(super) fn request(
     resource: &Resource<'_>,
     client: &Client<'_>,
@@ -122,6 +152,9 @@ fn headers(
     let mut headers = Vec::new();
     for (name, node) in client.headers.entries.iter().filter(|(_, node)| !node.value.is_null()) {
         refuse_reserved(name, node, placeholders);
+        if !can_be_sent(name, node, placeholders) {
+            continue;
+        }
         let text = python_text(node.value);
         if !replaced(name) {
             headers.push((Template::literal(*name), Template::literal(text)));
@@ -129,6 +162,9 @@ fn headers(
     }
     for (name, node) in own.entries.iter().filter(|(_, node)| !node.value.is_null()) {
         refuse_reserved(name, node, placeholders);
+        if !can_be_sent(name, node, placeholders) {
+            continue;
+        }
         let name = placeholders.text(name, &format!("{}/~key", node.at));
         let value = node
             .text()
@@ -136,6 +172,20 @@ fn headers(
         headers.push((name, value));
     }
     headers
+}
+
+/// A name with a space or a colon is none in HTTP: servers drop it, or the request.
+fn can_be_sent(name: &str, node: &Node<'_>, placeholders: &mut Placeholders<'_>) -> bool {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~{}".contains(c);
+    if !name.trim().is_empty() && name.chars().all(is_token) {
+        return true;
+    }
+    let message = format!("`{name}` can't be the name of a header: it is not sent");
+    let help = "names have letters, digits and dashes, no spaces";
+    placeholders
+        .diagnostics
+        .push(Diagnostic::warning("header-not-sent", &format!("{}/~key", node.at), message).help(help));
+    false
 }
 
 /// Headers that belong to the host, which would drop them.

@@ -42,21 +42,22 @@ pub(super) fn resources<'a>(root: &Fields<'a>, diagnostics: &mut Diagnostics) ->
     }
     let mut resources: Vec<Resource<'a>> = Vec::new();
     for node in nodes {
-        let Some(resource) = read(&node, &defaults) else { continue };
+        let Some(resource) = read(&node, &defaults, diagnostics) else { continue };
         if let Some(first) = resources.iter().find(|other| other.name == resource.name) {
             let message = format!("there is already a resource `{}`", resource.name);
             let help = format!("the first one stands at {}", first.at);
             diagnostics.push(Diagnostic::error("duplicate-name", &resource.name_at, message).help(help));
-        } else if resource.name.is_empty() {
-            diagnostics.push(Diagnostic::error("empty-name", &resource.name_at, "a resource needs a name"));
         }
         resources.push(resource);
     }
     resources
 }
 
+/// The name that dlt falls back to.
+const NAMELESS: &str = "paginate_resource";
+
 /// None: it is no resource, or has no name; `check` has said so.
-fn read<'a>(node: &Node<'a>, defaults: &Fields<'a>) -> Option<Resource<'a>> {
+fn read<'a>(node: &Node<'a>, defaults: &Fields<'a>, diagnostics: &mut Diagnostics) -> Option<Resource<'a>> {
     let written = node.fields();
     let name = if node.value.is_string() { node.clone() } else { written.given("name")?.clone() };
     let own = endpoint_fields(written.given("endpoint"));
@@ -64,8 +65,12 @@ fn read<'a>(node: &Node<'a>, defaults: &Fields<'a>) -> Option<Resource<'a>> {
     let endpoint = default.overlaid(&own);
     let mut fields = defaults.overlaid(&written);
     fields.remove("endpoint");
+    if name.text() == Some("") {
+        let message = format!("the name is empty: the resource is called `{NAMELESS}`, as in dlt");
+        diagnostics.push(Diagnostic::warning("empty-name", &name.at, message).help("give it a name"));
+    }
     Some(Resource {
-        name: name.text()?,
+        name: name.text().map(|name| if name.is_empty() { NAMELESS } else { name })?,
         at: node.at.clone(),
         name_at: name.at.clone(),
         columns: columns(defaults.given("columns"), written.written("columns")),

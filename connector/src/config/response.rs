@@ -12,21 +12,24 @@ use crate::plan::{Action, ResponseAction, ResponseFormat, Selector, Step};
 use crate::{selector, step};
 
 /// Code: `bad-json-path`.
-pub(super) fn selector(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Selector {
-    match json_path(resource.endpoint.given("data_selector"), diagnostics) {
+pub(super) fn selector(resource: &Resource<'_>, page_params: &[String], diagnostics: &mut Diagnostics) -> Selector {
+    match optional_path(resource.endpoint.given("data_selector"), diagnostics) {
         Some(path) => Selector::Path(path),
-        None if is_single_entity(resource) => Selector::Path("$".to_owned()),
+        None if is_single_entity(resource, page_params) => Selector::Path("$".to_owned()),
         None => Selector::Auto,
     }
 }
 
 /// dlt's rule: the last segment of the path, as written, holds a placeholder of letters, digits, dots, dashes and
-/// underscores. Then the response is one record, on one page.
-pub(super) fn is_single_entity(resource: &Resource<'_>) -> bool {
+/// underscores. Then the response is one record, on one page. A placeholder that the paginator fills is none.
+pub(super) fn is_single_entity(resource: &Resource<'_>, page_params: &[String]) -> bool {
     let path = resource.path.text().unwrap_or_default().replace("{{", "").replace("}}", "");
     let last = path.split('/').rfind(|segment| !segment.is_empty() && *segment != ".").unwrap_or_default();
     let named = |name: &str| {
-        !name.is_empty() && name.chars().all(|character| character.is_ascii_alphanumeric() || "._-".contains(character))
+        let is_page = page_params.iter().any(|param| param == name) && resource.params.given(name).is_none();
+        !is_page
+            && !name.is_empty()
+            && name.chars().all(|character| character.is_ascii_alphanumeric() || "._-".contains(character))
     };
     last.split('{').skip(1).filter_map(|rest| rest.split_once('}')).any(|(name, _)| named(name))
 }
@@ -43,6 +46,11 @@ pub(super) fn json_path(node: Option<&Node<'_>>, diagnostics: &mut Diagnostics) 
             None
         }
     }
+}
+
+/// The same, where an empty text means that there is none, as in dlt.
+pub(super) fn optional_path(node: Option<&Node<'_>>, diagnostics: &mut Diagnostics) -> Option<String> {
+    json_path(node.filter(|node| node.text() != Some("")), diagnostics)
 }
 
 /// A jq program that compiles. None: absent, or wrong, which has been said.

@@ -3,8 +3,10 @@
 //! JSON stays the very text that came. JSON lines, CSV and XML become an array of records. A gzip'd file (not to be
 //! confused with a compressed transfer, which the host undoes) is known by its magic number. Must bound what it unpacks.
 
+mod charset;
 mod xml;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
@@ -27,7 +29,10 @@ pub fn read(
 ) -> Result<Document, Error> {
     let content_type = response.header("content-type").unwrap_or("nothing").to_owned();
     let bytes = unpack(std::mem::take(&mut response.body)).map_err(|error| said(request, place, &error))?;
-    let text = decode(bytes, &content_type).map_err(|error| said(request, place, &error))?;
+    let declared = matches!(format, ResponseFormat::Xml { .. }).then(|| charset::of_prolog(&bytes)).flatten();
+    let declared = declared.map(str::to_owned);
+    let text =
+        charset::decode(bytes, &content_type, declared.as_deref()).map_err(|error| said(request, place, &error))?;
     let status = response.status;
     let refused = |expected: &str, error: &str, text: &str| {
         let shown = excerpt(text);
@@ -64,22 +69,6 @@ fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(unpacked)
 }
 
-/// UTF-8, unless the content type says Latin-1. A byte order mark is dropped.
-fn decode(bytes: Vec<u8>, content_type: &str) -> Result<String, String> {
-    let content_type = content_type.to_ascii_lowercase();
-    let mut text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) if content_type.contains("iso-8859-1") || content_type.contains("latin") => {
-            error.into_bytes().into_iter().map(char::from).collect()
-        }
-        Err(error) => return Err(format!("the body is not UTF-8 ({})", error.utf8_error())),
-    };
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
-    }
-    Ok(text)
-}
-
 /// One record a line; empty lines are nothing.
 fn json_lines(text: &str) -> Result<String, (String, &str)> {
     let mut array = String::with_capacity(text.len() + 2);
@@ -105,17 +94,42 @@ fn json_lines(text: &str) -> Result<String, (String, &str)> {
 fn csv(text: &str, delimiter: char) -> Result<String, csv::Error> {
     let delimiter = u8::try_from(delimiter).unwrap_or(b',');
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-    let columns = reader.headers()?.clone();
+    let columns = columns(reader.headers()?.iter());
     let mut records = Vec::new();
     for row in reader.records() {
         let row = row?;
         let fields = columns.iter().zip(row.iter()).map(|(column, field)| {
             let value = if field.is_empty() { Value::Null } else { Value::from(field) };
-            (column.trim().to_owned(), value)
+            (column.clone(), value)
         });
         records.push(Value::Object(fields.collect::<Map<_, _>>()));
     }
     Ok(Value::Array(records).to_string())
+}
+
+/// The columns' names, each its own: a name that comes again is numbered (`amount`, `amount_2`), one that is missing says
+/// where it is (`column_3`).
+fn columns<'a>(header: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let written: Vec<&str> = header.map(str::trim).collect();
+    // What is written as it is keeps its name, wherever it stands.
+    let mut taken: BTreeSet<String> = written.iter().map(|name| (*name).to_owned()).collect();
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut names = Vec::with_capacity(written.len());
+    for (position, name) in written.iter().enumerate() {
+        let count = seen.entry(name).or_insert(0);
+        *count += 1;
+        if *count == 1 && !name.is_empty() {
+            names.push((*name).to_owned());
+            continue;
+        }
+        let (stem, mut number) = if name.is_empty() { ("column", (position + 1).max(*count)) } else { (*name, *count) };
+        while !taken.insert(format!("{stem}_{number}")) {
+            number += 1;
+        }
+        *count = number.max(*count);
+        names.push(format!("{stem}_{number}"));
+    }
+    names
 }
 
 #[cfg(test)]
@@ -142,6 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn columns_of_one_name_stay_apart() {
+        let cases: [(&[&str], &[&str]); 4] = [
+            (&["id", "a", " a", "", ""], &["id", "a", "a_2", "column_4", "column_5"]),
+            (&["a", "a", "a_2", "a"], &["a", "a_3", "a_2", "a_4"]),
+            (&["", "column_1"], &["column_2", "column_1"]),
+            (&[], &[]),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(columns(header.iter().copied()), expected, "{header:?}");
+        }
+    }
+
+    #[test]
     fn every_format_becomes_json() {
         let csv = |delimiter| ResponseFormat::Csv { delimiter };
         let lines = "{\"a\":1.0}\r\n\n [2] \n";
@@ -159,6 +186,9 @@ mod tests {
             assert_eq!(reads(&format, &body, "text/plain").unwrap(), expected);
         }
         assert_eq!(reads(&ResponseFormat::Json, b"\"\xfc\"", "application/json; charset=ISO-8859-1").unwrap(), "\"ü\"");
+        let feed = b"<?xml version='1.0' encoding=\"ISO-8859-1\"?><r><i><t>Z\xfcrich</t></i></r>";
+        let xml = ResponseFormat::Xml { record_path: "/r/i".to_owned() };
+        assert_eq!(reads(&xml, feed, "text/xml").unwrap(), r#"[{"t":"Zürich"}]"#);
     }
 
     #[test]

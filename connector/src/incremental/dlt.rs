@@ -3,7 +3,7 @@
 //! dlt's state of a resource is `{"incremental": {"<cursor path>": {"last_value": …, "unique_hashes": […]}}}`. Must never
 //! be written: a read begins there once, and remembers in its own way from then on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -30,11 +30,11 @@ pub fn memory(plan: &Incremental, state: &Value) -> Option<Memory> {
     };
     let hashes = known.get("unique_hashes").and_then(Value::as_array).into_iter().flatten();
     let dlt = hashes.filter_map(Value::as_str).map(str::to_owned).collect();
-    Some(Memory { last, dlt, ..Memory::default() })
+    Some(Memory { path: plan.cursor_path.clone(), last, dlt, ..Memory::default() })
 }
 
 /// Whether dlt has loaded this record.
-pub(super) fn knows(hashes: &[String], identity: &Identity, record: &str) -> bool {
+pub(super) fn knows(hashes: &BTreeSet<String>, identity: &Identity, record: &str) -> bool {
     if hashes.is_empty() {
         return false;
     }
@@ -87,8 +87,9 @@ mod tests {
         let cases =
             [(Identity::WholeRecord, "yXrKneUoMyF5"), (Identity::Fields(vec!["id".to_owned()]), "Cn/dwi436vBb")];
         for (identity, hash) in cases {
-            assert!(knows(&[hash.to_owned()], &identity, record), "{identity:?}");
-            assert!(!knows(&[hash.to_owned()], &identity, r#"{"id": 4}"#));
+            let known = BTreeSet::from([hash.to_owned()]);
+            assert!(knows(&known, &identity, record), "{identity:?}");
+            assert!(!knows(&known, &identity, r#"{"id": 4}"#));
         }
     }
 }

@@ -6,6 +6,9 @@
 
 mod boundary;
 mod dlt;
+mod format;
+mod moment;
+pub mod relative;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -13,18 +16,20 @@ mod window;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::dlt::memory as of_dlt;
+pub use self::format::Format;
 pub use self::window::{Window, windows, within};
 
-use self::boundary::{Hashes, Identity};
+use self::boundary::{Boundary, Identity};
 use self::value::{CursorValue, shift};
 use crate::document;
-use crate::error::Error;
-use crate::plan::{Incremental, LastValue, OnMissing, RowOrder, Stream};
+use crate::error::{Error, excerpt};
+use crate::plan::{Incremental, LastValue, OnMissing, RowOrder, Stream, WriteDisposition};
 use crate::selector::Selector;
 use crate::step::Program;
 
@@ -44,10 +49,14 @@ impl Compiled {
 /// What a checkpoint keeps of an incremental. Between two runs only the last value and its hashes remain.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
+    /// The cursor path that the last value belongs to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    path: String,
     #[serde(default)]
     last: Value,
+    /// The records at the last value, packed; within a run, while the last value is the start, those of the run alone.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    hashes: String,
+    boundary: String,
     /// Fingerprints of dlt's, while the last value is one that dlt reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dlt: Vec<String>,
@@ -60,6 +69,9 @@ pub struct Memory {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct RunMemory {
     start: Value,
+    /// As it was when the run began: it may be relative to that moment.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    end: Value,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     known: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,15 +83,19 @@ pub struct IncrementalRead {
     plan: Incremental,
     /// None: no deduplication.
     identity: Option<Identity>,
+    /// Nothing but this memory keeps a record at the boundary from being loaded twice.
+    memory_is_needed: bool,
     start: Option<CursorValue>,
     end: Option<CursorValue>,
     last: Option<CursorValue>,
     /// Records at the start value that an earlier run has loaded.
-    known: Hashes,
+    known: Boundary,
+    /// The same, packed: it does not change.
+    known_packed: String,
     /// The same, of those that dlt has loaded.
-    known_to_dlt: Vec<String>,
-    /// Records at the last value.
-    boundary: Hashes,
+    known_to_dlt: BTreeSet<String>,
+    /// Records at the last value. While that is the start value, without the known ones.
+    boundary: Boundary,
     boundary_of_dlt: Vec<String>,
     place: String,
 }
@@ -93,22 +109,33 @@ pub struct Filtered<'a> {
 
 impl IncrementalRead {
     /// Begins a run behind what an earlier one remembers, or goes on with a run.
-    pub fn begin(plan: Incremental, stream: &Stream, memory: Option<Memory>) -> Result<Self, Error> {
-        let memory = memory.unwrap_or_default();
-        let given = |value: &Value| (!value.is_null()).then(|| CursorValue::new(value.clone()));
+    pub fn begin(mut plan: Incremental, stream: &Stream, memory: Option<Memory>) -> Result<Self, Error> {
+        let memory = memory.filter(|memory| memory.is_of(&plan)).unwrap_or_default();
+        if let Some(run) = &memory.run
+            && !run.end.is_null()
+        {
+            plan.end_value = Some(run.end.clone());
+        }
+        let place = stream.name.as_str();
+        let failed = |error: String| Error::BadData(format!("{place}: {error}"));
+        let given = |value: &Value| {
+            let value = Some(value.clone()).filter(|value| !value.is_null());
+            value.map(|value| CursorValue::new(value, plan.cursor_format.as_ref())).transpose().map_err(failed)
+        };
         let lag = plan.lag.filter(|lag| *lag != 0.0 && plan.end_value.is_none());
-        let initial = plan.initial_value.as_ref().and_then(given);
+        let initial = plan.initial_value.as_ref().map(given).transpose()?.flatten();
         // A fixed range remembers nothing.
-        let stored = if plan.end_value.is_some() { None } else { given(&memory.last) };
-        let (start, known, known_to_dlt) = match &memory.run {
-            Some(run) => (given(&run.start), Hashes::unpack(&run.known)?, run.dlt.clone()),
+        let stored = if plan.end_value.is_some() { None } else { given(&memory.last)? };
+        let boundary = Boundary::unpack(&memory.boundary)?;
+        let (start, known, known_to_dlt, boundary) = match &memory.run {
+            Some(run) => (given(&run.start)?, Boundary::unpack(&run.known)?, run.dlt.clone(), boundary),
             None => {
                 let start = match (&stored, lag) {
-                    (Some(stored), Some(lag)) => Some(lagged(&plan, stored, lag, initial.as_ref())?),
+                    (Some(stored), Some(lag)) => Some(lagged(&plan, stored, lag, initial.as_ref()).map_err(failed)?),
                     (Some(stored), None) => Some(stored.clone()),
                     (None, _) => initial.clone(),
                 };
-                (start, Hashes::unpack(&memory.hashes)?, memory.dlt.clone())
+                (start, boundary, memory.dlt.clone(), Boundary::default())
             }
         };
         let identity = match &plan.primary_key {
@@ -119,13 +146,15 @@ impl IncrementalRead {
             None => Some(Identity::Fields(stream.primary_key.clone())),
         };
         Ok(Self {
+            memory_is_needed: !merges_by(stream, identity.as_ref()),
             identity,
             start,
-            end: plan.end_value.as_ref().and_then(given),
+            end: plan.end_value.as_ref().map(given).transpose()?.flatten(),
             last: stored.or(initial),
+            known_packed: known.pack(),
             known,
-            known_to_dlt,
-            boundary: Hashes::unpack(&memory.hashes)?,
+            known_to_dlt: known_to_dlt.into_iter().collect(),
+            boundary,
             boundary_of_dlt: memory.dlt,
             place: stream.name.clone(),
             plan,
@@ -163,7 +192,9 @@ impl IncrementalRead {
         // Which of them are at the last value; hashed once the page's last value is known.
         let mut at_last: Vec<usize> = Vec::new();
         for record in records {
-            let raw = compiled.cursor.first_in(&record).filter(|raw| document::kind(raw) != document::Kind::Null);
+            // An empty text says as little as a null.
+            let has_value = |raw: &&str| document::kind(raw) != document::Kind::Null && *raw != "\"\"";
+            let raw = compiled.cursor.first_in(&record).filter(has_value);
             let Some(raw) = raw else {
                 match self.plan.on_cursor_value_missing {
                     OnMissing::Raise => return Err(self.missing(&record)),
@@ -172,7 +203,8 @@ impl IncrementalRead {
                 }
                 continue;
             };
-            let cursor = CursorValue::new(document::value(raw));
+            let cursor = CursorValue::new(document::value(raw), self.plan.cursor_format.as_ref());
+            let cursor = cursor.map_err(|error| Error::BadData(format!("{}: {error}", self.place)))?;
             if let Some(end) = &self.end {
                 let order = self.order(&cursor, end)?;
                 if order == Ordering::Greater || (order == Ordering::Equal && !self.plan.range_end_closed) {
@@ -181,14 +213,13 @@ impl IncrementalRead {
                 }
             }
             if let Some(start) = &self.start {
-                let order = self.order(&cursor, start)?;
+                let order = self.order(&cursor, start).map_err(|error| self.changed_type(error))?;
                 if order == Ordering::Less || (order == Ordering::Equal && self.plan.range_start_open) {
                     before_start = true;
                     continue;
                 }
                 if let (Ordering::Equal, Some(identity)) = (order, &self.identity) {
-                    let is_known =
-                        !self.known.0.is_empty() && self.known.0.contains(&identity.hash(&record, &self.place)?);
+                    let is_known = !self.known.is_empty() && self.known.contains(identity.of(&record, &self.place)?);
                     if is_known || dlt::knows(&self.known_to_dlt, identity, &record) {
                         continue;
                     }
@@ -199,7 +230,7 @@ impl IncrementalRead {
                 match order {
                     Ordering::Greater => {
                         self.last = Some(cursor);
-                        self.boundary.0.clear();
+                        self.boundary.clear();
                         self.boundary_of_dlt.clear();
                         at_last.clear();
                         at_last.push(kept.len());
@@ -212,7 +243,7 @@ impl IncrementalRead {
         }
         if let Some(identity) = &self.identity {
             for record in at_last.into_iter().filter_map(|position| kept.get(position)) {
-                self.boundary.insert(identity.hash(record, &self.place)?, &self.place)?;
+                self.boundary.insert(identity.of(record, &self.place)?, self.memory_is_needed, &self.place)?;
             }
         }
         let left_range = match self.plan.row_order {
@@ -226,18 +257,37 @@ impl IncrementalRead {
     /// For a checkpoint within the run.
     pub fn position(&self) -> Memory {
         let start = self.start.as_ref().map_or(Value::Null, |start| start.value.clone());
-        let run = RunMemory { start, known: self.known.pack(), dlt: self.known_to_dlt.clone() };
-        Memory { run: Some(run), ..self.remembered() }
+        let end = self.end.as_ref().map_or(Value::Null, |end| end.value.clone());
+        let dlt = self.known_to_dlt.iter().cloned().collect();
+        let run = RunMemory { start, end, known: self.known_packed.clone(), dlt };
+        Memory { boundary: self.boundary.pack(), run: Some(run), ..self.remembered() }
     }
 
     /// For the next run; none: a fixed range keeps no state.
     pub fn finished(&self) -> Option<Memory> {
-        (self.plan.end_value.is_none() && self.last.is_some()).then(|| self.remembered())
+        if self.plan.end_value.is_some() || self.last.is_none() {
+            return None;
+        }
+        let mut boundary = self.boundary.clone();
+        if self.is_at_start() {
+            boundary.extend(&self.known);
+        }
+        Some(Memory { boundary: boundary.pack(), ..self.remembered() })
     }
 
+    /// Whether no record was behind the start value.
+    fn is_at_start(&self) -> bool {
+        match (&self.start, &self.last) {
+            (Some(start), Some(last)) => start.compare(last) == Ok(Ordering::Equal),
+            _ => false,
+        }
+    }
+
+    /// Without the boundary.
     fn remembered(&self) -> Memory {
         let last = self.last.as_ref().map_or(Value::Null, |last| last.value.clone());
-        Memory { last, hashes: self.boundary.pack(), dlt: self.boundary_of_dlt.clone(), run: None }
+        let path = self.plan.cursor_path.clone();
+        Memory { path, last, boundary: String::new(), dlt: self.boundary_of_dlt.clone(), run: None }
     }
 
     /// In the direction in which the cursor grows.
@@ -246,14 +296,43 @@ impl IncrementalRead {
         Ok(directed(self.plan.last_value, order))
     }
 
+    /// A value that can't be compared with the start: says where that one came from.
+    fn changed_type(&self, error: Error) -> Error {
+        let started = self.start.as_ref().map(|start| &start.value);
+        if started == self.plan.initial_value.as_ref() {
+            return error;
+        }
+        let path = &self.plan.cursor_path;
+        Error::BadData(format!(
+            "{error}. The run before ended at {}: if the API writes `{path}` in another way now, begin anew with \
+             `--full-refresh`",
+            excerpt(&started.map_or_else(String::new, Value::to_string))
+        ))
+    }
+
     fn missing(&self, record: &str) -> Error {
         let (place, path) = (&self.place, &self.plan.cursor_path);
-        let available = document::names(record).join(", ");
+        let available = document::shown_names(record);
         Error::BadData(format!(
             "{place}: a record has no value at the cursor path `{path}`; it has: {available}. Set \
              `on_cursor_value_missing` to `include` or `exclude` if that is right"
         ))
     }
+}
+
+/// Which of two values comes first; none: it is not certain.
+pub fn order(left: &Value, right: &Value, format: Option<&Format>) -> Option<Ordering> {
+    let read = |value: &Value| CursorValue::new(value.clone(), format).ok();
+    read(left)?.compare(&read(right)?).ok()
+}
+
+/// A bound out of a configuration in the cursor's format; err: it can be read in more than one way.
+pub fn bound(value: &Value, format: Option<&Format>) -> Result<Value, String> {
+    let read = CursorValue::new(value.clone(), format)?;
+    Ok(match (format, read.instant()) {
+        (Some(format), Some(instant)) if format.read(value).is_none() => format.write(instant),
+        _ => value.clone(),
+    })
 }
 
 /// As it was probably written: a whole number without a fraction.
@@ -268,21 +347,29 @@ fn directed(last_value: LastValue, order: Ordering) -> Ordering {
     }
 }
 
+/// Whether the destination tells records apart by the same key, so that one that comes again changes nothing.
+fn merges_by(stream: &Stream, identity: Option<&Identity>) -> bool {
+    let by_key = stream.hints.get("strategy").and_then(Value::as_str) != Some("scd2");
+    let same_key = matches!(identity, Some(Identity::Fields(names)) if *names == stream.primary_key);
+    stream.write_disposition == WriteDisposition::Merge && by_key && same_key
+}
+
 /// The stored value moved back by the lag, but never behind the initial one.
 fn lagged(
     plan: &Incremental,
     stored: &CursorValue,
     lag: f64,
     initial: Option<&CursorValue>,
-) -> Result<CursorValue, Error> {
+) -> Result<CursorValue, String> {
     let back = match plan.last_value {
         LastValue::Max => -lag,
         LastValue::Min => lag,
     };
-    let moved = CursorValue::new(shift(&stored.value, back).map_err(Error::BadData)?);
+    let format = plan.cursor_format.as_ref();
+    let moved = CursorValue::new(shift(&stored.value, back, format)?, format)?;
     match initial {
         Some(initial) => {
-            let order = moved.compare(initial).map_err(Error::BadData)?;
+            let order = moved.compare(initial)?;
             Ok(if directed(plan.last_value, order) == Ordering::Less { initial.clone() } else { moved })
         }
         None => Ok(moved),
@@ -293,5 +380,10 @@ impl Memory {
     /// Whether it was kept within a run, not between two.
     pub fn is_of_this_run(&self) -> bool {
         self.run.is_some()
+    }
+
+    /// Whether it is one of this cursor: what was reached with one field says nothing about another.
+    pub fn is_of(&self, plan: &Incremental) -> bool {
+        self.path.is_empty() || self.path == plan.cursor_path
     }
 }

@@ -33,6 +33,7 @@ fn stream(primary_key: &[&str]) -> Stream {
 fn cursor(initial: Value) -> Incremental {
     Incremental {
         cursor_path: "t".to_owned(),
+        cursor_format: None,
         initial_value: (!initial.is_null()).then_some(initial),
         end_value: None,
         start_param: None,
@@ -124,11 +125,11 @@ fn known_records_at_the_boundary_are_dropped() {
         let (ids, _, memory) = run(&plan, key, memory, &again);
         assert_eq!(ids, Vec::<i64>::new());
         let (ids, _, memory) = run(&plan, key, memory, &[(4, json!(2)), (5, json!(3))]);
-        assert_eq!((ids, Hashes::unpack(&memory.unwrap().hashes).unwrap().0.len()), (vec![5], 1));
+        assert_eq!((ids, Boundary::unpack(&memory.unwrap().boundary).unwrap().len()), (vec![5], 1));
     }
     let without = Incremental { primary_key: Some(Vec::new()), ..plan };
     let (_, _, memory) = run(&without, &["id"], None, &[(1, json!(1))]);
-    assert_eq!(memory.as_ref().unwrap().hashes, "");
+    assert_eq!(memory.as_ref().unwrap().boundary, "");
     assert_eq!(run(&without, &["id"], memory, &[(1, json!(1))]).0, [1]);
 }
 
@@ -160,6 +161,7 @@ fn missing_cursors_are_handled_as_asked() {
     let with = |handling| Incremental { on_cursor_value_missing: handling, ..cursor(json!(null)) };
     assert_eq!(run(&with(OnMissing::Include), &[], None, &page).0, [1, 2]);
     assert_eq!(run(&with(OnMissing::Exclude), &[], None, &page).0, [1]);
+    assert_eq!(run(&with(OnMissing::Exclude), &[], None, &[(1, json!("2024-01-01")), (2, json!(""))]).0, [1]);
     let mut read = IncrementalRead::begin(with(OnMissing::Raise), &stream(&[]), None).unwrap();
     let Err(Error::BadData(text)) = page_of(&mut read, &page) else { panic!("it was read") };
     assert!(text.contains("`t`") && text.contains("it has: id"));
@@ -205,4 +207,67 @@ fn a_range_splits_into_windows() {
     let backwards = Incremental { window: Some(-1.0), ..plan.clone() };
     assert!(super::windows(&backwards).is_err());
     assert_eq!(super::windows(&Incremental { window: None, ..plan }).unwrap(), None);
+}
+
+#[test]
+fn a_value_that_is_not_certain_stops_before_anything_is_loaded() {
+    for value in ["1/5/2024", "31.12.2023"] {
+        let mut read = IncrementalRead::begin(cursor(json!(null)), &stream(&["id"]), None).unwrap();
+        let Err(Error::BadData(text)) = page_of(&mut read, &[(1, json!(value))]) else { panic!("{value} was read") };
+        assert!(text.contains(value) && text.contains("cursor_format: \"%"), "{text}");
+    }
+    let day_first = Incremental { cursor_format: Some(Format::new("%d/%m/%Y").unwrap()), ..cursor(json!(null)) };
+    let (ids, _, memory) = run(&day_first, &["id"], None, &[(1, json!("31/12/2023")), (2, json!("1/5/2024"))]);
+    assert_eq!((ids, &memory.as_ref().unwrap().last), (vec![1, 2], &json!("1/5/2024")));
+    let (ids, ..) = run(&day_first, &["id"], memory, &[(1, json!("31/12/2023")), (3, json!("2/5/2024"))]);
+    assert_eq!(ids, [3]);
+}
+
+#[test]
+fn another_cursor_begins_anew() {
+    let created = Incremental { cursor_path: "created".to_owned(), ..cursor(json!(null)) };
+    let memory = Memory { path: "created".to_owned(), last: json!(100), ..Memory::default() };
+    assert!(memory.is_of(&created));
+    let (ids, _, memory) = run(&cursor(json!(null)), &["id"], Some(memory), &numbered(&[5, 6]));
+    assert_eq!(ids, [5, 6]);
+    assert_eq!(memory.unwrap().path, "t");
+}
+
+#[test]
+fn a_changed_type_says_how_to_begin_anew() {
+    let (_, _, memory) = run(&cursor(json!(null)), &["id"], None, &numbered(&[5]));
+    let mut read = IncrementalRead::begin(cursor(json!(null)), &stream(&["id"]), memory).unwrap();
+    let Err(Error::BadData(text)) = page_of(&mut read, &[(6, json!("2024-01-01"))]) else { panic!("it was read") };
+    assert!(text.contains("ended at 5") && text.contains("--full-refresh"), "{text}");
+}
+
+#[test]
+fn a_merge_by_the_same_key_forgets_what_it_need_not_know() {
+    let many: Vec<(i64, Value)> = (0..20_000).map(|id| (id, json!("2024-05-01"))).collect();
+    let memory_of = |disposition, strategy: Option<&str>| {
+        let mut stream = Stream { write_disposition: disposition, ..stream(&["id"]) };
+        stream.hints.extend(strategy.map(|strategy| ("strategy".to_owned(), Value::from(strategy))));
+        let mut read = IncrementalRead::begin(cursor(json!(null)), &stream, None).unwrap();
+        page_of(&mut read, &many).unwrap();
+        read.finished().unwrap().boundary
+    };
+    assert_eq!(memory_of(WriteDisposition::Merge, None), "*");
+    assert_eq!(memory_of(WriteDisposition::Merge, Some("upsert")), "*");
+    for (disposition, strategy) in [(WriteDisposition::Append, None), (WriteDisposition::Merge, Some("scd2"))] {
+        let kept = memory_of(disposition, strategy);
+        assert!(kept.len() > 1 && kept.len() < 2_000, "{} bytes", kept.len());
+    }
+}
+
+#[test]
+fn the_boundary_survives_a_checkpoint_while_no_record_is_behind_the_start() {
+    let plan = cursor(json!(null));
+    let (_, _, memory) = run(&plan, &["id"], None, &[(1, json!(7)), (2, json!(7))]);
+    let mut read = IncrementalRead::begin(plan.clone(), &stream(&["id"]), memory).unwrap();
+    assert_eq!(page_of(&mut read, &[(1, json!(7)), (3, json!(7))]).unwrap().0, [3]);
+    let stored = serde_json::from_value(serde_json::to_value(read.position()).unwrap()).unwrap();
+    let mut resumed = IncrementalRead::begin(plan.clone(), &stream(&["id"]), Some(stored)).unwrap();
+    assert_eq!(page_of(&mut resumed, &[(2, json!(7)), (4, json!(7))]).unwrap().0, [4]);
+    let every: Vec<(i64, Value)> = (1..=5).map(|id| (id, json!(7))).collect();
+    assert_eq!(run(&plan, &["id"], resumed.finished(), &every).0, [5]);
 }

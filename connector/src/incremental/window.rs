@@ -24,17 +24,18 @@ pub fn windows(plan: &Incremental) -> Result<Option<Vec<Window>>, Error> {
     let (Some(size), Some(first), Some(last)) = (plan.window, &plan.initial_value, &plan.end_value) else {
         return Ok(None);
     };
-    let end = CursorValue::new(last.clone());
+    let format = plan.cursor_format.as_ref();
+    let read = |value: &Value| CursorValue::new(value.clone(), format).map_err(Error::Other);
+    let end = read(last)?;
     let mut windows = Vec::new();
     let mut start = first.clone();
     loop {
-        let next = shift(&start, size).map_err(Error::Other)?;
-        let advanced =
-            CursorValue::new(next.clone()).compare(&CursorValue::new(start.clone())).map_err(Error::Other)?;
+        let next = shift(&start, size, format).map_err(Error::Other)?;
+        let advanced = read(&next)?.compare(&read(&start)?).map_err(Error::Other)?;
         if advanced != Ordering::Greater || windows.len() >= MOST {
             return Err(Error::other(format!("a `window` of {size} does not split {first}..{last} sensibly")));
         }
-        if CursorValue::new(next.clone()).compare(&end).map_err(Error::Other)? != Ordering::Less {
+        if read(&next)?.compare(&end).map_err(Error::Other)? != Ordering::Less {
             windows.push(Window { start, end: last.clone() });
             return Ok(Some(windows));
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::loop_guard::LoopGuard;
 use super::{Answer, Paginate, range};
 use crate::document;
-use crate::error::{Error, excerpt};
+use crate::error::Error;
 use crate::plan::Target;
 use crate::request::OutgoingRequest;
 use crate::selector::Selector;
@@ -49,20 +49,31 @@ impl Paginate for Cursor {
         let more = range::has_more(self.has_more_path.as_deref(), answer)?;
         let selector = Selector::parse(&self.cursor_path).map_err(Error::Other)?;
         let next = selector.first(answer.document).map_or(Value::Null, document::value);
+        if !more || is_end(&next) {
+            return Ok(false);
+        }
+        // A cursor that stays the same is a scroll: it has come to its end where it gives nothing.
+        if self.next.as_ref() == Some(&next) && answer.records.is_empty() {
+            return Ok(false);
+        }
         let text = match &next {
-            _ if !more => return Ok(false),
-            Value::Null | Value::Bool(false) => return Ok(false),
-            Value::Number(number) if number.as_f64() == Some(0.0) => return Ok(false),
-            Value::String(text) if text.is_empty() => return Ok(false),
             Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            other => {
-                let (place, path, shown) = (answer.place, &self.cursor_path, excerpt(&other.to_string()));
-                return Err(Error::BadData(format!("{place}: `{path}` is not a cursor but `{shown}`")));
-            }
+            other => other.to_string(),
         };
-        self.guard.check("cursor", &text, answer.place)?;
+        self.guard.check("cursor", &text, answer.records, answer.place)?;
         self.next = Some(next);
         Ok(true)
+    }
+}
+
+/// What Python calls false: there is no further page.
+pub(super) fn is_end(next: &Value) -> bool {
+    match next {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
     }
 }

@@ -36,7 +36,10 @@ impl Paginate for HeaderCursor {
         let Some(next) = answer.response.header(&self.header).filter(|next| !next.is_empty()) else {
             return Ok(false);
         };
-        self.guard.check("cursor", next, answer.place)?;
+        if self.next.as_deref() == Some(next) && answer.records.is_empty() {
+            return Ok(false);
+        }
+        self.guard.check("cursor", next, answer.records, answer.place)?;
         self.next = Some(next.to_owned());
         Ok(true)
     }

@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use super::cursor::is_end;
 use super::loop_guard::LoopGuard;
 use super::{Answer, Paginate};
 use crate::document;
 use crate::error::{Error, excerpt};
 use crate::request::OutgoingRequest;
+use crate::selection::Selection;
 use crate::selector::Selector;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +35,8 @@ impl Paginate for JsonLink {
     fn advance(&mut self, answer: &Answer<'_>) -> Result<bool, Error> {
         let selector = Selector::parse(&self.next_url_path).map_err(Error::Other)?;
         match selector.first(answer.document).map(document::value) {
-            None | Some(Value::Null) => Ok(false),
+            None => Ok(false),
+            Some(end) if is_end(&end) => Ok(false),
             Some(Value::String(next)) => self.link.advance(&next, answer),
             Some(other) => {
                 let (place, path, shown) = (answer.place, &self.next_url_path, excerpt(&other.to_string()));
@@ -63,14 +66,16 @@ impl Link {
         if next.trim().is_empty() {
             return Ok(false);
         }
+        // A link says everything of its page, so the page itself does not count.
+        let page = &Selection::Missing;
         if self.next.is_none() {
-            self.guard.check("next link", answer.url, answer.place)?;
+            self.guard.check("next link", answer.url, page, answer.place)?;
         }
         let bad = |error| Error::BadData(format!("{}: the next link `{}`: {error}", answer.place, excerpt(next)));
         let mut url = Url::parse(answer.url).and_then(|base| base.join(next.trim())).map_err(bad)?;
         url.set_fragment(None);
         let url = String::from(url);
-        self.guard.check("next link", &url, answer.place)?;
+        self.guard.check("next link", &url, page, answer.place)?;
         self.next = Some(url);
         Ok(true)
     }

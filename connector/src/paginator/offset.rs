@@ -21,7 +21,7 @@ pub struct Offset {
     #[serde(with = "super::Target")]
     limit_target: Target,
     range: Range,
-    /// A page had as many records as asked for: the server honours the limit.
+    /// The server honours the limit: a page had as many records as asked for, or two short ones differed.
     saw_full_page: bool,
     /// How many records the first page had, if fewer than asked for.
     short_first_page: Option<i64>,
@@ -43,49 +43,42 @@ impl Paginate for Offset {
     fn advance(&mut self, answer: &Answer<'_>) -> Result<bool, Error> {
         let (limit, begin) = (self.limit, self.offset);
         let step = self.range.advance("offset", &mut self.offset, limit, 0, answer)?;
-        if !step.more {
-            return Ok(false);
-        }
         let count = i64::try_from(answer.records.count()).unwrap_or(i64::MAX);
-        if self.range.only_pages_tell(&step) {
-            return self.more_behind(count, answer);
+        if step.more {
+            self.refuse_gap(count, answer)?;
         }
-        if step.total.is_some() && count < limit && count > 0 {
+        if step.more && step.total.is_some() && count < limit && count > 0 {
             let place = answer.place;
             answer.log.warn(&format!(
                 "{place}: the page at offset {begin} has {count} records instead of {limit}, and more follow: if the \
                  API gives at most {count} at once, set the paginator's `limit` to that, or records are lost"
             ));
         }
-        Ok(true)
+        Ok(step.more)
     }
 }
 
 impl Offset {
-    fn capped(&self, count: i64, answer: &Answer<'_>) -> Error {
-        let (place, limit) = (answer.place, self.limit);
-        Error::BadData(format!(
-            "{place}: the server returns at most {count} records per page instead of {limit}: set `limit: {count}`"
-        ))
-    }
-
-    /// No total says where the end is: the pages have to. Either the first short page ends the reading, or, if the
-    /// configuration says so, only an empty one does.
-    fn more_behind(&mut self, count: i64, answer: &Answer<'_>) -> Result<bool, Error> {
-        let until_empty = self.range.reads_until_empty();
-        if count == 0 {
-            return Ok(until_empty);
+    /// A short page is not the last one: servers take records out that nobody may see. But a server that gives the same
+    /// small number each time, and never what was asked for, has a limit of its own, and what lies between its pages is
+    /// lost.
+    fn refuse_gap(&mut self, count: i64, answer: &Answer<'_>) -> Result<(), Error> {
+        if self.saw_full_page || count == 0 {
+            return Ok(());
         }
-        let is_short = count < self.limit;
-        let first = self.short_first_page.take();
-        if let Some(first) = first.filter(|first| !until_empty || *first == count) {
-            return Err(self.capped(first, answer));
-        }
-        if is_short && !self.saw_full_page && first.is_none() {
+        if count >= self.limit {
+            self.saw_full_page = true;
+        } else if self.short_first_page.is_none() {
             self.short_first_page = Some(count);
-            return Ok(true);
+        } else if self.short_first_page == Some(count) {
+            let (place, limit) = (answer.place, self.limit);
+            return Err(Error::BadData(format!(
+                "{place}: the server returns at most {count} records per page instead of {limit}: set `limit: {count}`"
+            )));
+        } else {
+            // The sizes differ: it is no limit.
+            self.saw_full_page = true;
         }
-        self.saw_full_page = true;
-        Ok(until_empty || !is_short)
+        Ok(())
     }
 }

@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::range::Range;
 use super::{Answer, Paginate};
-use crate::document;
 use crate::error::Error;
 use crate::plan::{self, Target};
 use crate::request::OutgoingRequest;
@@ -58,9 +57,5 @@ impl Paginate for PageNumber {
 
 fn first_record(records: &Selection<'_>) -> Option<String> {
     const LONGEST: usize = 4096;
-    let items = match records {
-        Selection::Array(raw) => document::items(raw).unwrap_or_default(),
-        Selection::Items(items) => items.clone(),
-    };
-    items.first().filter(|raw| raw.len() <= LONGEST).map(|raw| (*raw).to_owned())
+    records.items().first().filter(|raw| raw.len() <= LONGEST).map(|raw| (*raw).to_owned())
 }

@@ -18,8 +18,6 @@ pub(super) struct Range {
     total_path: Option<String>,
     /// A missing total is an error.
     total_required: bool,
-    /// Pages have to be read until an empty one: the configuration switched the total off.
-    total_off: bool,
     maximum: Option<i64>,
     stop_after_empty_page: bool,
     has_more_path: Option<String>,
@@ -36,30 +34,19 @@ pub(super) struct Step {
 
 impl Range {
     pub(super) fn new(range: plan::Range) -> Self {
-        let (total_path, total_required, total_off) = match range.total_path {
-            plan::TotalPath::Required(path) => (Some(path), true, false),
-            plan::TotalPath::IfPresent(path) => (Some(path), false, false),
-            plan::TotalPath::Off => (None, false, true),
+        let (total_path, total_required) = match range.total_path {
+            plan::TotalPath::Required(path) => (Some(path), true),
+            plan::TotalPath::IfPresent(path) => (Some(path), false),
+            plan::TotalPath::Off => (None, false),
         };
         Self {
             total_path,
             total_required,
-            total_off,
             maximum: range.maximum,
             stop_after_empty_page: range.stop_after_empty_page,
             has_more_path: range.has_more_path,
             previous: None,
         }
-    }
-
-    /// Whether the size of a page says something: nothing else in the response tells whether more follows.
-    pub(super) fn only_pages_tell(&self, step: &Step) -> bool {
-        step.total.is_none() && self.has_more_path.is_none()
-    }
-
-    /// Whether a short page says nothing: the configuration switched the total off, which in dlt means just that.
-    pub(super) fn reads_until_empty(&self) -> bool {
-        self.total_off
     }
 
     /// Moves a counter on: `base` is the number of the first page, or 0 for an offset; `what` is its name.
@@ -97,7 +84,7 @@ impl Range {
                 Err(Error::BadData(format!("{place}: the total at `{path}` is not a whole number but `{shown}`")))
             }
             None if self.total_required || !self.ends_without_total() => {
-                let names = document::names(answer.document.text()).join(", ");
+                let names = document::shown_names(answer.document.text());
                 Err(Error::BadData(format!("{place}: no total at `{path}`; the response has: {names}")))
             }
             _ => Ok(None),

@@ -172,9 +172,25 @@ fn response_actions_end_or_repeat_a_request() {
     let retry = with(json!([{"content": "busy", "action": "retry"}]));
     let script = Script::bodies(&["\"busy\"", "\"busy\"", "[1]"]);
     assert_eq!(records(&read(retry.clone(), &script, None).unwrap()), ["[1]"]);
+    let attempts = |script: &Script| -> Vec<String> {
+        let requests = script.requests.borrow();
+        let attempt = |sent: &HttpRequest| sent.headers.iter().find(|(name, _)| name == "airlock-attempt").cloned();
+        requests.iter().filter_map(attempt).map(|(_, attempt)| attempt).collect()
+    };
+    assert_eq!(attempts(&script), ["1", "2"]);
+    // The host waits, and says when it has been enough.
+    let count = std::cell::Cell::new(0);
+    let script = Script::new(move |_| {
+        count.set(count.get() + 1);
+        let mut response = answer("busy");
+        response.headers.extend((count.get() == 5).then(|| ("airlock-given-up".to_owned(), "1".to_owned())));
+        response
+    });
+    assert!(matches!(read(retry.clone(), &script, None), Err(Error::Unavailable(_))));
+    assert_eq!(attempts(&script), ["1", "2", "3", "4"]);
     let script = Script::new(|_| answer("busy"));
     assert!(matches!(read(retry, &script, None), Err(Error::Unavailable(_))));
-    assert_eq!(script.lines().len(), 4);
+    assert_eq!(script.lines().len(), 100);
 }
 
 #[test]
@@ -198,6 +214,47 @@ fn errors_say_where_and_end_the_reading() {
 }
 
 #[test]
+fn what_is_replaced_is_not_emptied_by_a_response_without_records() {
+    let with = |disposition: &str, selector: &str| json!([{"name": "s", "write_disposition": disposition, "endpoint": {"data_selector": selector}}]);
+    let failed = read(with("replace", "data.rows"), &Script::bodies(&[r#"{"status":"error"}"#]), None).unwrap_err();
+    assert!(failed.message().contains("would empty it; the response has: status"), "{failed}");
+    for (disposition, selector, body) in [
+        ("append", "data.rows", r#"{"status":"ok"}"#),
+        ("replace", "data.rows", r#"{"data":{"rows":[]}}"#),
+        ("replace", "data.rows", r#"{"data":{"rows":null}}"#),
+        ("replace", "data[*].rows", r#"{"data":[]}"#),
+    ] {
+        assert!(read(with(disposition, selector), &Script::bodies(&[body]), None).is_ok(), "{selector} {body}");
+    }
+}
+
+#[test]
+fn a_null_is_no_record() {
+    for (body, expected) in [
+        ("[null,{\"id\":1},null]", "[{\"id\":1}]"),
+        (r#"[{"id":1,"l":[null,1]}]"#, r#"[{"id":1,"l":[null,1]}]"#),
+        ("[null]", "[]"),
+    ] {
+        for extra in [json!({}), json!({"incremental": {"cursor_path": "id"}})] {
+            let mut endpoint = json!({"paginator": "single_page", "data_selector": "$"});
+            endpoint.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            let pages = read(json!([{"name": "s", "endpoint": endpoint}]), &Script::bodies(&[body]), None).unwrap();
+            let found = records(&pages);
+            assert!(found == [expected] || (expected == "[]" && found.is_empty()), "{body}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_page_number_in_the_path() {
+    let endpoint =
+        json!({"path": "list/{page}", "data_selector": "d", "paginator": {"type": "page_number", "base_page": 1}});
+    let script = Script::bodies(&[r#"{"d":[{"id":1}]}"#, r#"{"d":[{"id":2}]}"#, r#"{"d":[]}"#]);
+    read(json!([{"name": "s", "endpoint": endpoint}]), &script, None).unwrap();
+    assert_eq!(script.lines(), ["GET /list/1", "GET /list/2", "GET /list/3"]);
+}
+
+#[test]
 fn a_selector_that_matches_nothing_is_said_once() {
     let resources = json!([{"name": "s", "endpoint": {"data_selector": "nope", "paginator":
         {"type": "page_number", "maximum_page": 3, "total_path": null, "stop_after_empty_page": false}}}]);
@@ -217,4 +274,40 @@ fn other_formats_are_records_too() {
     assert_eq!(records(&read(resources(json!("jsonl")), &script, None).unwrap()), [r#"[{"a":1},{"a":2}]"#]);
     let xml = json!({"type": "xml", "record_path": "/r/i"});
     assert_eq!(records(&read(resources(xml), &script, None).unwrap()), [r#"[{"a":"1"}]"#]);
+}
+
+#[test]
+fn effort_grows_with_a_response_and_not_faster() {
+    let many = |n: usize, each: &dyn Fn(usize) -> String| (0..n).map(each).collect::<Vec<_>>().join(",");
+    let bodies: [(&str, &dyn Fn(usize) -> String); 4] = [
+        ("records", &|n| format!("{{\"data\":[{}]}}", many(n, &|i| format!("{{\"id\":{i},\"a\":{{\"b\":null}}}}")))),
+        ("keys", &|n| format!("{{\"data\":[{{{},\"id\":1}}]}}", many(n, &|i| format!("\"k{i}\":{i}")))),
+        ("equal keys", &|n| format!("{{\"data\":[{{{},\"id\":1}}]}}", many(n, &|_| "\"k\":1".to_owned()))),
+        ("lists", &|n| format!("{{{},\"data\":[{{\"id\":1}}]}}", many(n, &|i| format!("\"l{i}\":[{{\"x\":[]}}]")))),
+    ];
+    let endpoints = [
+        json!({}),
+        json!({"data_selector": "data[*]", "paginator": "single_page"}),
+        json!({"data_selector": "$..id", "paginator": "single_page"}),
+        json!({"incremental": {"cursor_path": "id"}, "paginator": {"type": "offset", "limit": 5, "maximum_offset": 1}}),
+    ];
+    for (what, body) in bodies {
+        for endpoint in &endpoints {
+            let effort = |n: usize| {
+                let script = Script::bodies(&[&body(n)]);
+                let resources = json!([{"name": "s", "endpoint": endpoint}]);
+                document::effort::of(|| drop(read(resources, &script, None)))
+            };
+            let (once, four_times) = (effort(500), effort(2000));
+            assert!(four_times < 5 * once + 10_000, "{what} {endpoint}: {once} and {four_times}");
+        }
+    }
+}
+
+#[test]
+fn a_selection_of_every_key_takes_each_once() {
+    let body = |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"k{i}\":{i}")).collect::<Vec<_>>().join(","));
+    let document = document::Document::parse(body(20_000)).unwrap();
+    // With a look at every key for every key this would be 400 million.
+    assert_eq!(Selector::parse("$.*").unwrap().all(&document).len(), 20_000);
 }

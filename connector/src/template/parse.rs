@@ -1,6 +1,9 @@
-//! Splits a text at its placeholders, by the grammar of Python's format strings (PEP 3101). Must never fill one.
+//! Splits a text at its placeholders, by the grammar of Python's format strings (PEP 3101).
 
-use super::python::Format;
+use jiff::Timestamp;
+
+use super::python::{Format, python_text};
+use crate::incremental::relative;
 
 /// A part of a text, before it is known what names refer to.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,11 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, TemplateError> {
         rest = &rest[index..];
         if let Some(end) = secret_reference(rest) {
             literal.push_str(&rest[..end]);
+            rest = &rest[end..];
+        } else if let Some(end) = relative::reference(rest) {
+            let written = &rest[..end];
+            let value = relative::value(written, None, Timestamp::now()).unwrap_or_else(|| Err(String::new()));
+            literal.push_str(&python_text(&value.map_err(|reason| TemplateError::new(written, reason))?));
             rest = &rest[end..];
         } else if let Some(after) = rest.strip_prefix('$') {
             literal.push('$');

@@ -13,6 +13,7 @@ impl Scope for Record {
         match source {
             Source::Parent { field, .. } => self.0.get(field).cloned().map(Some).ok_or_else(|| format!("no {field}")),
             Source::Incremental { attribute } => Ok(self.0.get(attribute).cloned()),
+            Source::Page { .. } => Ok(None),
         }
     }
 }

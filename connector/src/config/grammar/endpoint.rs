@@ -105,7 +105,17 @@ const INCREMENTAL: Object = Object {
 
 const INCREMENTAL_KEYS: &[Key] = &[
     required("cursor_path", Shape::Text, "JSONPath into the record."),
-    key("initial_value", Shape::Any, "Where to start in the first run."),
+    key(
+        "cursor_format",
+        Shape::Text,
+        "How the cursor is written: strftime's letters such as `%d/%m/%Y`, `%s` or `%ms` for epochs, `text` to compare \
+         letter by letter. Default: dates and numbers that can be read in one way only. Not in dlt.",
+    ),
+    key(
+        "initial_value",
+        Shape::Any,
+        "Where to start in the first run; `${now - 30d}`, `${today}` are relative to now.",
+    ),
     key("end_value", Shape::Any, "Where to stop; then no state is kept. Needs `initial_value`."),
     key("last_value_func", Shape::Choice(&["max", "min"]), "Whether the cursor grows or falls. Default: `max`."),
     key("primary_key", COLUMN_NAMES, "Tells records at the boundary apart. Default: the resource's."),

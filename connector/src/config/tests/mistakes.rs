@@ -42,8 +42,8 @@ fn every_mistake_is_said_at_once_with_its_place() {
             ("missing-key", "/resources/2"),
             ("wrong-type", "/resources/3"),
             ("unknown-key", "/resorces/~key"),
-            ("bad-url", "/client/base_url"),
             ("duplicate-name", "/resources/1/name"),
+            ("bad-url", "/client/base_url"),
             ("missing-path-param", "/resources/1/endpoint/path"),
         ],
     );
@@ -232,6 +232,33 @@ fn endpoints_are_checked() {
             "unknown-placeholder",
             "/params/p",
         ),
+        (
+            json!({"incremental": {"cursor_path": "a", "cursor_format": "YYYY-MM-DD"}}),
+            "bad-cursor-format",
+            "/incremental/cursor_format",
+        ),
+        (
+            json!({"incremental": {"cursor_path": "a", "initial_value": "${now - 30}"}}),
+            "bad-moment",
+            "/incremental/initial_value",
+        ),
+        (
+            json!({"incremental": {"cursor_path": "a", "initial_value": "1/5/2024"}}),
+            "ambiguous-cursor",
+            "/incremental/initial_value",
+        ),
+        (
+            json!({"incremental": {"cursor_path": "a", "initial_value": "10", "end_value": "9"}}),
+            "empty-range",
+            "/incremental/end_value",
+        ),
+        (json!({"params": {"a": "${today - 1}"}}), "bad-placeholder", "/params/a"),
+        (
+            json!({"paginator": {"type": "cursor", "cursor_body_path": "a[*]"}}),
+            "bad-json-path",
+            "/paginator/cursor_body_path",
+        ),
+        (json!({"json": {"query": "{ issues { id } }"}}), "bad-placeholder", "/json/query"),
         (json!({"format": {"type": "csv", "delimiter": ";;"}}), "bad-delimiter", "/format/delimiter"),
         (json!({"format": {"type": "xml"}}), "missing-key", "/format"),
     ] {
@@ -251,6 +278,7 @@ fn resources_are_checked() {
             "conflicting-keys",
             "/resources/1/include_from_parent",
         ),
+        (json!([{"name": ""}]), "empty-name", "/resources/0/name"),
         (json!([{"name": "a", "endpoint": "x/{resources.b.id}"}]), "unknown-parent", "/resources/0/endpoint"),
         (json!([{"name": "a", "endpoint": "x/{resources.a.id}"}]), "cycle", "/resources/0/name"),
         (

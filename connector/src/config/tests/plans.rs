@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{only_stream, planned, with_endpoint, with_resources};
+use super::{only_stream, plan, planned, with_endpoint, with_resources};
 use crate::address;
 use crate::plan::{
     Action, ApiKeyLocation, Authentication, Body, JsonTemplate, OAuth2Grant, OnMissing, Paginator, ResponseFormat,
@@ -18,6 +18,7 @@ impl Scope for Names {
         Ok(Some(match source {
             Source::Parent { stream, field } => format!("<{stream}.{field}>").into(),
             Source::Incremental { attribute } => format!("<{attribute}>").into(),
+            Source::Page { param } => format!("<{param}>").into(),
         }))
     }
 }
@@ -378,4 +379,78 @@ fn the_rest_of_a_resource_is_read() {
     let actions: Vec<_> = stream.response_actions.iter().map(|action| (action.status, action.action)).collect();
     assert_eq!(actions, [(Some(404), Action::Ignore), (Some(200), Action::Raise)]);
     assert_eq!(stream.format, ResponseFormat::Csv { delimiter: '\t' });
+}
+
+#[test]
+fn what_dlt_runs_is_not_refused() {
+    let said = |config: &Value| -> Vec<&'static str> {
+        let (_, warnings) = plan(config).unwrap_or_else(|found| panic!("{config}: {found:#?}"));
+        warnings.iter().map(|warning| warning.code).collect()
+    };
+    for (endpoint, codes) in [
+        (json!({"paginator": {"type": "offset", "limit": 20, "total_path": ""}}), &[][..]),
+        (json!({"paginator": {"type": "page_number", "total_path": "", "has_more_path": "", "maximum_page": 5}}), &[]),
+        (json!({"data_selector": ""}), &[]),
+        (json!({"data_selector": "a[b,c][*]"}), &[]),
+        (json!({"headers": {"X Key": "v", "X-Key": " v "}}), &["header-not-sent"]),
+        (json!({"headers": {"X-Key": null}}), &[]),
+        (json!({"path": "x/{id}", "params": {"id": "FILL_ME_IN"}}), &[]),
+        (json!({"paginator": {"type": "cursor", "cursor_body_path": "['page.token']"}}), &[]),
+    ] {
+        assert_eq!(said(&with_endpoint(endpoint.clone())), codes, "{endpoint}");
+    }
+    let nameless = with_resources(json!([{"name": "", "table_name": "t", "endpoint": {"path": "x"}}]));
+    assert_eq!((said(&nameless), only_stream(&nameless).name.as_str()), (vec!["empty-name"], "paginate_resource"));
+    let generated = with_resources(json!([{"name": "a", "primary_key": "_dlt_id", "write_disposition": "merge"}]));
+    let stream = only_stream(&generated);
+    assert_eq!(said(&generated), ["generated-key"]);
+    assert_eq!((stream.write_disposition, stream.primary_key.len()), (WriteDisposition::Append, 0));
+    let without = with_resources(json!([{"name": "a", "include_from_parent": []}]));
+    assert_eq!(said(&without), [""; 0]);
+}
+
+#[test]
+fn without_a_base_url_every_path_is_a_whole_url() {
+    let config = |paths: &[&str]| {
+        let resources = paths.iter().enumerate().map(|(n, path)| json!({"name": format!("r{n}"), "endpoint": path}));
+        json!({"client": {"base_url": "", "auth": {"token": "${secrets.t}"}}, "resources": resources.collect::<Value>()})
+    };
+    let (plan, warnings) = plan(&config(&["https://a.b/x?y=1", "https://a.b/z", "https://c.d/x"])).unwrap();
+    let credentials: Vec<Option<&str>> = plan.streams.iter().map(|s| s.request.credential.as_deref()).collect();
+    assert_eq!(credentials, [Some("client"), Some("client"), None]);
+    assert_eq!(warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ["credential-not-sent"]);
+    let origins: Vec<&str> = plan.grants.iter().map(|grant| grant.origin.as_str()).collect();
+    assert_eq!(origins, ["https://a.b", "https://c.d"]);
+    let refused = super::plan(&config(&["https://a.b/x", "y"])).unwrap_err();
+    assert_eq!((refused[0].code, refused[0].at.as_str()), ("bad-url", "/resources/1/endpoint"));
+}
+
+#[test]
+fn a_page_number_may_stand_in_the_path() {
+    let stream = only_stream(&with_endpoint(
+        json!({"path": "list/{p}", "paginator": {"type": "page_number", "page_param": "p"}}),
+    ));
+    assert_eq!((stream.request.path_params(), stream.selector), (vec!["p".to_owned()], Selector::Auto));
+    // A value of that name among the parameters is meant for the path.
+    let bound =
+        only_stream(&with_endpoint(json!({"path": "list/{page}", "params": {"page": 7}, "paginator": "page_number"})));
+    assert_eq!((text(&bound.request.path), bound.selector), ("list/7".to_owned(), Selector::Path("$".to_owned())));
+}
+
+#[test]
+fn bounds_of_an_incremental_may_be_relative_and_have_a_format() {
+    let bounds = |incremental: Value| {
+        let stream = only_stream(&with_endpoint(json!({"incremental": incremental})));
+        let incremental = stream.incremental.unwrap();
+        (incremental.initial_value.unwrap(), incremental.end_value)
+    };
+    let (start, end) = bounds(json!({"cursor_path": "a", "initial_value": "${today - 30d}", "end_value": "${now}"}));
+    assert!(start.as_str().unwrap().len() == 10 && end.unwrap().as_str().unwrap().ends_with('Z'));
+    let (start, _) = bounds(json!({"cursor_path": "a", "initial_value": "${now - 1mo}", "cursor_format": "%ms"}));
+    assert!(start.is_i64());
+    let (start, _) = bounds(json!({"cursor_path": "a", "initial_value": "2024-01-02", "cursor_format": "%d/%m/%Y"}));
+    assert_eq!(start, json!("02/01/2024"));
+    let stream = only_stream(&with_endpoint(json!({"params": {"since": "${today | %Y}", "plain": "$5 ${secrets.x}"}})));
+    assert!(query(&stream)["since"].as_str().unwrap().parse::<u16>().is_ok());
+    assert_eq!(query(&stream)["plain"], json!("$5 ${secrets.x}"));
 }

@@ -12,7 +12,7 @@ use crate::selection;
 fn detected(body: &Value, headers: &[(&str, &str)]) -> (String, Option<String>) {
     let (log, _) = recorded::log();
     let document = Document::parse(body.to_string()).unwrap();
-    let selector = selection::detect(&document);
+    let selector = selection::detect(&document, "s", &log);
     let records = selection::select(&document, &selector, "s", &log);
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let response = HttpResponse { headers, ..HttpResponse::default() };
