@@ -21,7 +21,7 @@ use crate::lock::RunLock;
 use crate::normalize::{Normalizer, Options};
 use crate::package::{LoadPackage, LoadReceipt};
 use crate::report::{Report, StreamReport, TableReport};
-use crate::schema::{StreamSpec, WriteDisposition};
+use crate::schema::{Convention, StreamSpec, WriteDisposition};
 
 /// Pages between extraction and normalizing.
 const PAGES_IN_FLIGHT: usize = 4;
@@ -41,6 +41,10 @@ pub struct Pipeline {
     /// Digest of connector and configuration.
     pub fingerprint: String,
     pub limits: Limits,
+    /// How keys become names.
+    pub naming: Convention,
+    /// Names of all streams of the connection, also of those that are not read now.
+    pub other_streams: Vec<String>,
     pub package_size: PackageSize,
     pub concurrency: usize,
     /// Forgets what earlier runs remembered, and replaces the tables.
@@ -110,10 +114,17 @@ impl Pipeline {
             );
         }
         report.resumed = stored.state.run.is_some();
+        let capabilities = self.destination.capabilities();
         let options = Options {
-            max_identifier_length: self.destination.capabilities().max_identifier_length,
+            naming: self.naming,
+            max_identifier_length: capabilities.max_identifier_length,
+            reserved_columns: capabilities.reserved_columns,
+            reserved_tables: capabilities.reserved_tables,
             max_columns_per_table: self.limits.columns_per_table,
+            destination_columns: capabilities.max_columns,
+            limits_text: capabilities.limits_text,
             max_tables_per_stream: self.limits.tables_per_stream,
+            other_streams: std::mem::take(&mut self.other_streams),
             ..Options::default()
         };
         let normalizer = Normalizer::new(stored.schema, &self.streams, options)?;

@@ -69,6 +69,8 @@ impl Connection {
             fingerprint: self.fingerprint,
             package_size: PackageSize::of(&self.settings),
             concurrency: options.concurrency.or(self.settings.concurrency).unwrap_or(CONCURRENCY),
+            naming: self.settings.naming,
+            other_streams: self.streams.iter().map(|stream| stream.name.clone()).collect(),
             limits: self.settings.limits,
             full_refresh: options.full_refresh,
             lock,

@@ -49,6 +49,14 @@ pub struct Capabilities {
     pub merge: bool,
     /// Longest identifier, in bytes.
     pub max_identifier_length: usize,
+    /// Names in lower case that no column can have, because the destination has columns of those names itself.
+    pub reserved_columns: &'static [&'static str],
+    /// What no table's name can begin with, in lower case.
+    pub reserved_tables: &'static [&'static str],
+    /// Of one table.
+    pub max_columns: usize,
+    /// A text is no longer than its column's precision.
+    pub limits_text: bool,
     /// State survives the run; without it every run is a full one.
     pub keeps_state: bool,
 }

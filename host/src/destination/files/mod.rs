@@ -54,6 +54,10 @@ impl Destination for Files {
             name: self.format.name(),
             merge: false,
             max_identifier_length: MAX_IDENTIFIER_LENGTH,
+            reserved_columns: &[],
+            reserved_tables: &[],
+            max_columns: usize::MAX,
+            limits_text: false,
             keeps_state: true,
         }
     }

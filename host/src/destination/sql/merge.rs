@@ -323,6 +323,8 @@ mod tests {
         TableSchema {
             name: name.to_owned(),
             stream: "t".to_owned(),
+            shared_with: Vec::new(),
+            source: None,
             parent: parent.map(str::to_owned),
             write_disposition: WriteDisposition::Merge,
             merge_strategy: MergeStrategy::DeleteInsert,

@@ -126,6 +126,10 @@ impl<D: Database> Destination for SqlDestination<D> {
             name: dialect.name(),
             merge: true,
             max_identifier_length: dialect.max_identifier_length(),
+            reserved_columns: dialect.reserved_columns(),
+            reserved_tables: dialect.reserved_tables(),
+            max_columns: dialect.max_columns(),
+            limits_text: dialect.limits_text(),
             keeps_state: true,
         }
     }

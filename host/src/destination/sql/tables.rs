@@ -135,7 +135,9 @@ fn system(name: &str, columns: &[(&str, DataType, bool)]) -> TableSchema {
     TableSchema {
         name: name.to_owned(),
         stream: String::new(),
+        shared_with: Vec::new(),
         parent: None,
+        source: None,
         write_disposition: WriteDisposition::Append,
         merge_strategy: MergeStrategy::DeleteInsert,
         columns: columns.collect(),
