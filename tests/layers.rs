@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 16] = [
     &["output"],
     &["connection"],
     &["pipeline"],
-    &["assemble"],
+    &["assemble", "refused"],
     &["extract", "normalize", "destination"],
     &["package"],
     &["sandbox"],

@@ -16,6 +16,7 @@ pub mod destination;
 pub mod extract;
 pub mod normalize;
 pub mod package;
+mod refused;
 
 pub mod egress;
 pub mod sandbox;

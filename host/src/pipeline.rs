@@ -20,6 +20,7 @@ use crate::extract::{Control, Event, Extraction, Source, StreamActivity};
 use crate::lock::RunLock;
 use crate::normalize::{Normalizer, Options};
 use crate::package::{LoadPackage, LoadReceipt};
+use crate::refused::Refused;
 use crate::report::{Report, StreamReport, TableReport};
 use crate::schema::{Convention, StreamSpec, WriteDisposition};
 
@@ -127,9 +128,11 @@ impl Pipeline {
             other_streams: std::mem::take(&mut self.other_streams),
             ..Options::default()
         };
+        let schema = stored.schema.clone();
         let normalizer = Normalizer::new(stored.schema, &self.streams, options)?;
         let extraction = Extraction::new(self.source.clone(), self.streams.clone(), stored.state.clone());
         let (control, activity) = (extraction.control(), extraction.activity.clone());
+        let refused = Refused::new(self.streams.clone(), control.clone(), stored.state.clone(), schema);
         let combine = combiner(&self.source, runtimes);
         let assembler = Assembler::new(Assembly {
             pipeline: self.name.clone(),
@@ -152,7 +155,7 @@ impl Pipeline {
         let (assembled, loaded, extracted) = std::thread::scope(|scope| {
             let loader = scope.spawn({
                 let control = control.clone();
-                move || load(destination.as_mut(), &packages, &control)
+                move || load(destination.as_mut(), &packages, refused, &control)
             });
             let assembly = scope.spawn({
                 let control = control.clone();
@@ -162,8 +165,11 @@ impl Pipeline {
             (joined(assembly), joined(loader), extracted)
         });
 
-        let (receipts, load_error) = loaded?;
+        let (receipts, refused, load_error) = loaded?;
         let (mut outcome, assemble_error) = assembled?;
+        let (given_up, failed) = refused.into_parts();
+        outcome.done.retain(|stream| !given_up.contains(stream));
+        outcome.failed.extend(failed);
         report.load_ids = receipts.iter().map(|(load_id, _)| load_id.clone()).collect();
         report.tables = table_reports(&receipts, &outcome);
         report.streams =
@@ -220,17 +226,27 @@ fn assemble(
 
 type Receipts = Vec<(String, LoadReceipt)>;
 
-/// Loads packages in order. After a failure nothing more is loaded, for a later package stands on the earlier ones.
+/// Loads packages in order. After a failure nothing more is loaded, for a later package stands on the earlier ones; but
+/// where a destination refuses one table, the others go on without its family.
 fn load(
     destination: &mut dyn Destination,
     packages: &Receiver<LoadPackage>,
+    mut refused: Refused,
     control: &Control,
-) -> (Receipts, Option<Error>) {
+) -> (Receipts, Refused, Option<Error>) {
     let mut receipts = Vec::new();
-    for package in packages {
+    for mut package in packages {
         let mut attempt = 0;
         let outcome = loop {
-            match destination.load(&package) {
+            if !refused.strip(&mut package) {
+                break Ok(None);
+            }
+            match destination.load(&package).map(Some) {
+                Err(error) if destination::refused_table(&error).is_some() => {
+                    if let Err(error) = refused.give_up(error, &package) {
+                        break Err(error);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Unavailable && attempt < LOAD_RETRIES => {
                     tracing::warn!(%error, "the destination can't be reached: trying again");
                     std::thread::sleep(Duration::from_millis(500 << attempt));
@@ -240,14 +256,18 @@ fn load(
             }
         };
         match outcome {
-            Ok(receipt) => receipts.push((package.load_id, receipt)),
+            Ok(None) => {}
+            Ok(Some(receipt)) => {
+                refused.loaded(&package);
+                receipts.push((package.load_id, receipt));
+            }
             Err(error) => {
                 control.stop();
-                return (receipts, Some(error));
+                return (receipts, refused, Some(error));
             }
         }
     }
-    (receipts, None)
+    (receipts, refused, None)
 }
 
 /// The connector's `combine`, called from the assembling thread, in an instance of its own made at its first use.

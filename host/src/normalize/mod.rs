@@ -7,6 +7,8 @@ mod coerce;
 mod column;
 mod flatten;
 mod growth;
+#[cfg(test)]
+mod growth_tests;
 mod names;
 mod row_id;
 mod steps;

@@ -12,7 +12,7 @@ use super::format::Format;
 use super::storage::Storage;
 use super::take_back::{Gone, Reading, Touched};
 use super::{MAX_IDENTIFIER_LENGTH, partition, refused};
-use crate::destination::root_table;
+use crate::destination::families::Families;
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::LoadPackage;
 use crate::schema::{TableSchema, WriteDisposition};
@@ -57,12 +57,10 @@ impl<'a> Plan<'a> {
     pub(super) fn tables(&mut self) -> Result<()> {
         self.take_back()?;
         let package = self.package;
+        let families = Families::of(package);
         // What earlier packages left of streams that begin or end here.
         for table in package.schema.tables.values() {
-            let stream = &root_table(&package.schema, table).stream;
-            let Some(replacement) = package.replaced.iter().find(|replacement| replacement.stream == *stream) else {
-                continue;
-            };
+            let Some(replacement) = families.replacement(families.root(table)) else { continue };
             check_name(&table.name)?;
             let staged = self.files(&format!("{STAGING}/{}", table.name))?;
             if replacement.begins {
@@ -82,8 +80,8 @@ impl<'a> Plan<'a> {
                 Error::new(ErrorKind::Internal, format!("rows of the table `{}`, which the schema lacks", rows.table))
             })?;
             check_name(&table.name)?;
-            let root = root_table(&package.schema, table);
-            let replacement = package.replaced.iter().find(|replacement| replacement.stream == root.stream);
+            let root = families.root(table);
+            let replacement = families.replacement(root);
             match (root.write_disposition, replacement) {
                 (WriteDisposition::Skip, _) => continue,
                 (WriteDisposition::Append, _) | (WriteDisposition::Replace, Some(_)) => {}
@@ -163,6 +161,7 @@ impl<'a> Plan<'a> {
     /// them.
     fn take_back(&mut self) -> Result<()> {
         let package = self.package;
+        let families = Families::of(package);
         let mut number = 0;
         for taken in &package.taken_back {
             for folder in ["", STAGING] {
@@ -173,7 +172,7 @@ impl<'a> Plan<'a> {
                 };
                 // What waits has taken up nothing.
                 let is_of_one_load = folder == STAGING || !self.format.can_be_joined();
-                for touched in reading.touched(&package.schema, taken, folder, is_of_one_load)? {
+                for touched in reading.touched(&families, taken, folder, is_of_one_load)? {
                     let Touched { table, path: old, without } = touched;
                     if without.is_some() {
                         number += 1;

@@ -8,10 +8,11 @@ use std::rc::Rc;
 
 use super::format::Format;
 use super::{commit_log, refused};
-use crate::destination::sql::{LOAD_ID, family};
+use crate::destination::families::Families;
+use crate::destination::sql::LOAD_ID;
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::TakenBack;
-use crate::schema::{Schema, TableSchema};
+use crate::schema::TableSchema;
 
 /// Rows that go: those with one of these values in a column.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl Reading<'_> {
     /// load and no others, its name is enough.
     pub(super) fn touched<'s>(
         &self,
-        schema: &'s Schema,
+        families: &Families<'s>,
         taken: &TakenBack,
         folder: &str,
         is_of_one_load: bool,
@@ -49,10 +50,10 @@ impl Reading<'_> {
         let mut touched = Vec::new();
         let Some(oldest) = taken.loads.iter().min_by_key(|load| commit_log::order(load)) else { return Ok(touched) };
         let loads: Rc<HashSet<String>> = Rc::new(taken.loads.iter().cloned().collect());
-        for root in schema.tables.values().filter(|table| table.parent.is_none() && table.stream == taken.stream) {
+        for root in families.roots().filter(|table| table.is_filled_by(&taken.stream)) {
             // Of each table, the ids of the rows that go.
             let mut ids: HashMap<&str, Rc<HashSet<String>>> = HashMap::new();
-            for table in family(schema, root) {
+            for table in families.family(root) {
                 let gone = match table.parent.as_deref() {
                     None => Gone { column: LOAD_ID, values: Rc::clone(&loads) },
                     Some(parent) => {
