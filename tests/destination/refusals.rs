@@ -13,9 +13,11 @@ use crate::support::host_command::{CONFIG, Project, connector};
 use crate::support::mock_api::MockApi;
 
 fn project(api: &MockApi) -> Project {
-    let resource = |name: &str| json!({"name": name, "endpoint": {"path": "events", "params": {
+    let resource = |name: &str| {
+        json!({"name": name, "endpoint": {"path": "events", "params": {
         "since": "{incremental.start_value}"},
-        "incremental": {"cursor_path": "at", "initial_value": "2024-01-01T00:00:00Z"}}});
+        "incremental": {"cursor_path": "at", "initial_value": "2024-01-01T00:00:00Z"}}})
+    };
     let config = json!({
         "client": {"base_url": "$BASE/ledger/1", "paginator": {"type": "offset", "limit": 3, "total_path": "total"}},
         "resource_defaults": {"write_disposition": "append", "endpoint": {"data_selector": "data"}},
@@ -53,7 +55,8 @@ fn a_table_that_is_refused_takes_only_its_stream_down() {
 #[test]
 fn a_run_that_loads_nothing_leaves_nothing() {
     let api = MockApi::start();
-    let config = json!({"client": {"base_url": "$BASE"}, "resources": [{"name": "r", "endpoint": {"path": "nowhere"}}]});
+    let config =
+        json!({"client": {"base_url": "$BASE"}, "resources": [{"name": "r", "endpoint": {"path": "nowhere"}}]});
     let project = Project::new(&api).config(&config.to_string());
     for (to, place) in [("duckdb:w.duckdb", "w.duckdb"), ("sqlite:w.sqlite", "w.sqlite"), ("parquet:files", "files")] {
         let output = project.host(["run"]).argument(connector()).arguments(["--config", CONFIG, "--to", to]).output();
@@ -84,7 +87,8 @@ fn normalized(number: u32, hints: &Value, records: &Value, options: Options) -> 
 
 fn wide(columns: usize) -> Value {
     let record = |row: usize| -> Map<String, Value> {
-        let value = |column: usize| if column.is_multiple_of(2) { json!(column + row) } else { json!(format!("text {row}")) };
+        let value =
+            |column: usize| if column.is_multiple_of(2) { json!(column + row) } else { json!(format!("text {row}")) };
         (0..columns).map(|column| (format!("c{column}"), value(column))).collect()
     };
     Value::from((0..50).map(|row| Value::Object(record(row))).collect::<Vec<_>>())
@@ -139,7 +143,10 @@ fn whole_numbers_and_texts_have_the_room_that_is_hinted() {
         drop(destination);
         let mut rows = store.rows("t", &["s", "m", "s__v_bigint", "m__v_bigint", "at"]).unwrap();
         rows.sort();
-        let expected = [["-32768", "2147483647", "null", "null", "1704067200123000"], ["null", "null", "40000", "3000000000", "null"]];
+        let expected = [
+            ["-32768", "2147483647", "null", "null", "1704067200123000"],
+            ["null", "null", "40000", "3000000000", "null"],
+        ];
         assert_eq!(rows, expected);
     };
     takes(&DuckDbStore::new());

@@ -21,9 +21,10 @@ impl<'a> Families<'a> {
                 children.entry(parent).or_default().push(table);
             }
         }
-        let roots = schema.tables.values().map(|table| {
-            (table.name.as_str(), schema.tables.get(schema.root_of(&table.name)).unwrap_or(table))
-        });
+        let roots = schema
+            .tables
+            .values()
+            .map(|table| (table.name.as_str(), schema.tables.get(schema.root_of(&table.name)).unwrap_or(table)));
         let replaced = package.replaced.iter().map(|replaced| (replaced.stream.as_str(), replaced)).collect();
         Self { schema, children, roots: roots.collect(), replaced }
     }

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use super::coerce::Scalar;
 use super::column::Refusal;
+use super::names::TakenNames;
 use super::row_id::{RandomIds, RowId};
 use super::table::{Slot, TableRows};
 use super::tape::{Node, Record, Tape, push_json_text};
-use super::names::TakenNames;
 use super::versions::Keep;
 use super::warnings::Warnings;
 use super::{Held, Options, SchemaChange};
@@ -281,13 +281,7 @@ impl StreamRows {
 
     /// Whether a key comes to the name of a hinted column which is exactly another key of the same object: the hint means
     /// that one.
-    fn is_contested(
-        &self,
-        record: Record<'_>,
-        table: usize,
-        (shape, field): (usize, usize),
-        position: usize,
-    ) -> bool {
+    fn is_contested(&self, record: Record<'_>, table: usize, (shape, field): (usize, usize), position: usize) -> bool {
         let rows = &self.tables[table];
         let name = &rows.shapes[shape].fields[field].name;
         shape == 0
@@ -400,13 +394,7 @@ impl StreamRows {
         self.write_at(context, table, slot, value)
     }
 
-    fn write_at(
-        &mut self,
-        context: &mut Context<'_>,
-        table: usize,
-        mut slot: Slot,
-        value: Scalar<'_>,
-    ) -> Result<bool> {
+    fn write_at(&mut self, context: &mut Context<'_>, table: usize, mut slot: Slot, value: Scalar<'_>) -> Result<bool> {
         // A new variant takes the value it is made for, so this ends.
         loop {
             let column = match slot {

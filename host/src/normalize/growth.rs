@@ -171,7 +171,7 @@ impl StreamRows {
                     name: hint.name.clone(),
                     column: None,
                     primary_key: hint.primary_key,
-                    spared_by_deletion: !hint.primary_key && !(hint.merge_key && !has_primary_key),
+                    spared_by_deletion: !hint.primary_key && (has_primary_key || !hint.merge_key),
                 });
             }
         }
@@ -401,9 +401,8 @@ impl StreamRows {
     /// Names that only the host fills.
     fn is_reserved(&self, table: usize, name: &str) -> bool {
         let system = ["_dlt_load_id", "_dlt_id", "_dlt_root_id", "_dlt_parent_id", "_dlt_list_idx"];
-        let is_validity = || {
-            self.plan.scd2().is_some_and(|scd2| fold(&scd2.valid_from) == name || fold(&scd2.valid_to) == name)
-        };
+        let is_validity =
+            || self.plan.scd2().is_some_and(|scd2| fold(&scd2.valid_from) == name || fold(&scd2.valid_to) == name);
         system.contains(&name) || (self.tables[table].parent.is_none() && is_validity())
     }
 

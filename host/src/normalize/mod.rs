@@ -333,9 +333,11 @@ fn apply(plans: &[StreamPlan], naming: &Naming, schema: &mut Schema) -> Vec<Stri
     let mut warnings = Vec::new();
     for plan in plans.iter().filter(|plan| plan.loaded) {
         let family = families.get(&plan.table).map_or(&[] as &[String], Vec::as_slice);
-        warnings.extend(plan.apply(schema, family).into_iter().map(|column| {
-            format!("`{column}` keeps the type that it has in the destination, not the hinted one")
-        }));
+        warnings.extend(
+            plan.apply(schema, family)
+                .into_iter()
+                .map(|column| format!("`{column}` keeps the type that it has in the destination, not the hinted one")),
+        );
         if !plan.is_table_named && plan.table != naming.table(&plan.stream) {
             warnings.push(format!(
                 "the stream `{}` fills the table `{}`, as another one fills `{}`: name it with table_name if you want another \

@@ -142,7 +142,13 @@ mod tests {
     #[test]
     fn paths_of_keys_are_never_alike() {
         let nested = key_path(&key_path("", "a"), "b");
-        let paths = [nested.clone(), key_path("", "a.b"), key_path("", "a\\.b"), beside_key("a", "text"), key_path("", "a\\|text")];
+        let paths = [
+            nested.clone(),
+            key_path("", "a.b"),
+            key_path("", "a\\.b"),
+            beside_key("a", "text"),
+            key_path("", "a\\|text"),
+        ];
         let all: HashSet<&String> = paths.iter().collect();
         assert_eq!((all.len(), nested.as_str()), (5, "a.b"));
     }

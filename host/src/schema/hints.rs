@@ -64,9 +64,7 @@ impl ColumnHint {
     fn differs(&self, column: &Column) -> bool {
         let differs = |hinted: Option<u32>, known: Option<u32>| hinted.is_some() && hinted != known;
         self.data_type.is_some_and(|hinted| {
-            hinted != column.data_type
-                || differs(self.precision, column.precision)
-                || differs(self.scale, column.scale)
+            hinted != column.data_type || differs(self.precision, column.precision) || differs(self.scale, column.scale)
         })
     }
 

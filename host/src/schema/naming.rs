@@ -323,9 +323,13 @@ mod tests {
             reserved_columns: &["rowid"],
             reserved_tables: &["sqlite_"],
         };
-        for (key, name) in
-            [("createdAt", "createdAt"), ("Price ($)", "Price ($)"), ("名前", "名前"), (" ", "_empty"), ("RowId", "RowId_")]
-        {
+        for (key, name) in [
+            ("createdAt", "createdAt"),
+            ("Price ($)", "Price ($)"),
+            ("名前", "名前"),
+            (" ", "_empty"),
+            ("RowId", "RowId_"),
+        ] {
             assert_eq!(naming.path(key), name);
         }
         for (key, name) in [("a/b", "a_b"), ("..", "_."), ("SQLite_x", "_SQLite_x"), ("Tasks", "Tasks")] {

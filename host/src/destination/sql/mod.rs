@@ -277,11 +277,12 @@ impl<'a, D: Database> Load<'a, D> {
         let table = schema.tables.get(&rows.table).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("rows of the table `{}`, which the schema lacks", rows.table))
         })?;
-        let area = match route(&self.families, self.families.root(table)).map_err(|error| about_table(error, &table.name))? {
-            Route::Skip => return Ok(None),
-            Route::Direct => Area::Dataset,
-            Route::Staged => Area::Staging,
-        };
+        let area =
+            match route(&self.families, self.families.root(table)).map_err(|error| about_table(error, &table.name))? {
+                Route::Skip => return Ok(None),
+                Route::Direct => Area::Dataset,
+                Route::Staged => Area::Staging,
+            };
         self.evolve(area, table)?;
         let name = self.database.dialect().locate(self.dataset, area, &table.name);
         for batch in &rows.batches {
