@@ -168,7 +168,7 @@ impl Default for Limits {
             bytes_without_checkpoint: 1 << 30,
             log_bytes: 1 << 20,
             handles: 10_000,
-            columns_per_table: 2000,
+            columns_per_table: 4000,
             tables_per_stream: 200,
         }
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::coerce::{Inferred, Scalar};
 use super::flatten::{Context, StreamRows};
-use super::names::{ORIGINAL_KEY, Taken, beside_key};
+use super::names::{ORIGINAL_KEY, Taken, beside_key, remembered};
 use super::table::{Required, Slot, TableRows};
 use super::{ChangeKind, SchemaChange};
 use crate::error::{Error, ErrorKind, Result};
@@ -45,7 +45,7 @@ impl StreamRows {
     ) -> Result<Slot> {
         let rows = &self.tables[table];
         let list = rows.shapes[shape].path(field, context.naming);
-        let source = rows.shapes[shape].original_key(field);
+        let source = remembered(rows.shapes[shape].original_key(field));
         let level = rows.level.saturating_sub(1);
         self.child_table_of(context, table, &list, source, level)
     }
@@ -204,7 +204,7 @@ impl StreamRows {
     ) -> Result<Slot> {
         let rows = &self.tables[table];
         let plain = rows.shapes[shape].fields[field].name.clone();
-        let key = rows.shapes[shape].original_key(field);
+        let key = remembered(rows.shapes[shape].original_key(field));
         let contested = std::mem::take(&mut self.is_contested);
         let (name, is_new) = self.column_of(context, table, &plain, &key, contested);
         let is_its_own = name == plain;

@@ -5,12 +5,18 @@
 
 use std::collections::{HashMap, HashSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indexmap::IndexMap;
+use sha2::{Digest as _, Sha256};
 
 use crate::schema::{Column, Naming, Schema, StreamPlan, StreamSpec, TableSchema, fold};
 
 /// The hint that remembers the key of a column.
 pub(super) const ORIGINAL_KEY: &str = "x-original-key";
+
+/// In bytes.
+const LONGEST_REMEMBERED: usize = 256;
 
 /// Adds a key to the keys that lead to it: a point stands between them, and a backslash before points of their own.
 pub(super) fn key_path(outer: &str, key: &str) -> String {
@@ -26,6 +32,19 @@ pub(super) fn key_path(outer: &str, key: &str) -> String {
         path.push(character);
     }
     path
+}
+
+/// A path as the schema remembers it: of one longer than any key has a reason to be, the beginning and a digest.
+pub(super) fn remembered(path: String) -> String {
+    if path.len() <= LONGEST_REMEMBERED {
+        return path;
+    }
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(path.as_bytes()));
+    let mut end = LONGEST_REMEMBERED / 2;
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}\\#{digest}", &path[..end])
 }
 
 /// What belongs to a key, but is not the key's own: `\|text` at a key for its variant, `\list` for lists in a list. No
@@ -151,5 +170,7 @@ mod tests {
         ];
         let all: HashSet<&String> = paths.iter().collect();
         assert_eq!((all.len(), nested.as_str()), (5, "a.b"));
+        let (one, other) = (remembered("ü".repeat(600_000) + "1"), remembered("ü".repeat(600_000) + "2"));
+        assert!(one != other && one.len() < 256, "{one}");
     }
 }
