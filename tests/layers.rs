@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 19] = [
     &["connection"],
     &["pipeline"],
     &["packaging"],
-    &["progress"],
+    &["progress", "refused"],
     &["extract", "normalize", "destination"],
     &["mode"],
     &["package"],

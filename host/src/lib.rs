@@ -18,6 +18,7 @@ pub mod normalize;
 pub mod package;
 pub mod packaging;
 pub mod progress;
+mod refused;
 
 pub mod egress;
 pub mod sandbox;

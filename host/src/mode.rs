@@ -31,6 +31,16 @@ pub struct Beginning {
     pub changed: Names,
 }
 
+impl Beginning {
+    /// What is stored, as long as nothing has happened.
+    pub fn stored(&self) -> State {
+        let mut state = self.state.clone();
+        state.passes.retain(|_, pass| pass.has_progress());
+        state.passes.extend(self.replaced.values().flatten().cloned());
+        state
+    }
+}
+
 impl RunMode {
     /// Goes on with the passes whose consumers are wanted, and begins others for the rest. What a pass does for consumers
     /// that are not wanted now stays as it is, for the run that wants them.

@@ -22,8 +22,9 @@ use crate::normalize::{Normalizer, Options};
 use crate::package::{LoadPackage, LoadReceipt};
 use crate::packaging::{Outcome, PackageSize, Packager, Packed};
 use crate::progress::Progress;
+use crate::refused::Refused;
 use crate::report::{Report, StreamReport, TableReport};
-use crate::schema::{StreamSpec, WriteDisposition};
+use crate::schema::{Convention, StreamSpec, WriteDisposition};
 use crate::streams::Streams;
 
 /// Pages between extraction and normalizing.
@@ -45,6 +46,8 @@ pub struct Pipeline {
     /// Digest of connector and configuration.
     pub fingerprint: String,
     pub limits: Limits,
+    /// How keys become names.
+    pub naming: Convention,
     pub package_size: PackageSize,
     pub concurrency: usize,
     /// Keeps other runs of the pipeline away until this one is dropped.
@@ -106,16 +109,24 @@ impl Pipeline {
                 "an earlier run was not finished, and the connector or the configuration has changed since: {streams} begin anew"
             ));
         }
+        let capabilities = self.destination.capabilities();
         let options = Options {
-            max_identifier_length: self.destination.capabilities().max_identifier_length,
+            naming: self.naming,
+            max_identifier_length: capabilities.max_identifier_length,
+            reserved_columns: capabilities.reserved_columns,
+            reserved_tables: capabilities.reserved_tables,
             max_columns_per_table: self.limits.columns_per_table,
+            destination_columns: capabilities.max_columns,
+            limits_text: capabilities.limits_text,
             max_tables_per_stream: self.limits.tables_per_stream,
+            other_streams: self.streams.iter().map(|stream| stream.name.clone()).collect(),
             ..Options::default()
         };
         let extraction = Extraction::new(self.source.clone(), &self.streams, &beginning);
         let (control, activity) = (extraction.control(), extraction.activity.clone());
         let streams: Vec<StreamSpec> =
             activity.keys().filter_map(|name| loaded(name, &self.streams, &beginning)).collect();
+        let refused = Refused::new(&beginning, control.clone(), stored.schema.clone());
         let packager = Packager {
             pipeline: self.name.clone(),
             normalizer: Normalizer::new(stored.schema, &streams, options)?,
@@ -136,7 +147,7 @@ impl Pipeline {
         let (assembled, loaded, extracted) = std::thread::scope(|scope| {
             let loader = scope.spawn({
                 let control = control.clone();
-                move || load(destination.as_mut(), &packages, &control)
+                move || load(destination.as_mut(), &packages, refused, &control)
             });
             let assembly = scope.spawn({
                 let control = control.clone();
@@ -146,8 +157,11 @@ impl Pipeline {
             (joined(assembly), joined(loader), extracted)
         });
 
-        let (receipts, load_error) = loaded?;
+        let (receipts, refused, load_error) = loaded?;
         let (mut outcome, assemble_error) = assembled?;
+        let (given_up, failed) = refused.into_parts();
+        outcome.done.retain(|stream| !given_up.contains(stream));
+        outcome.failed.extend(failed);
         report.load_ids = receipts.iter().map(|(load_id, _)| load_id.clone()).collect();
         report.tables = table_reports(&receipts, &outcome);
         report.streams =
@@ -204,17 +218,27 @@ fn pack(
 
 type Receipts = Vec<(String, LoadReceipt)>;
 
-/// Loads packages in order. After a failure nothing more is loaded, for a later package stands on the earlier ones.
+/// Loads packages in order. After a failure nothing more is loaded, for a later package stands on the earlier ones; but
+/// where a destination refuses one table, the others go on without its family.
 fn load(
     destination: &mut dyn Destination,
     packages: &Receiver<LoadPackage>,
+    mut refused: Refused,
     control: &Control,
-) -> (Receipts, Option<Error>) {
+) -> (Receipts, Refused, Option<Error>) {
     let mut receipts = Vec::new();
-    for package in packages {
+    for mut package in packages {
         let mut attempt = 0;
         let outcome = loop {
-            match destination.load(&package) {
+            if !refused.strip(&mut package) {
+                break Ok(None);
+            }
+            match destination.load(&package).map(Some) {
+                Err(error) if destination::refused_table(&error).is_some() => {
+                    if let Err(error) = refused.give_up(error, &package) {
+                        break Err(error);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Unavailable && attempt < LOAD_RETRIES => {
                     tracing::warn!(%error, "the destination can't be reached: trying again");
                     std::thread::sleep(Duration::from_millis(500 << attempt));
@@ -224,14 +248,18 @@ fn load(
             }
         };
         match outcome {
-            Ok(receipt) => receipts.push((package.load_id, receipt)),
+            Ok(None) => {}
+            Ok(Some(receipt)) => {
+                refused.loaded(&package);
+                receipts.push((package.load_id, receipt));
+            }
             Err(error) => {
                 control.stop();
-                return (receipts, Some(error));
+                return (receipts, refused, Some(error));
             }
         }
     }
-    (receipts, None)
+    (receipts, refused, None)
 }
 
 /// A stream as this run loads it: for its own rows or only for its children, and, if it is refreshed, in the place of what

@@ -35,12 +35,9 @@ pub struct Progress {
 
 impl Progress {
     pub fn new(streams: Streams, beginning: &Beginning, most_positions: usize) -> Self {
-        let mut closed = beginning.state.clone();
-        closed.passes.retain(|_, pass| pass.has_progress());
-        closed.passes.extend(beginning.replaced.values().flatten().cloned());
         Self {
             streams,
-            closed,
+            closed: beginning.stored(),
             state: beginning.state.clone(),
             open: beginning.passes.iter().copied().collect(),
             replaced: beginning.replaced.clone(),

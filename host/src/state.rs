@@ -65,6 +65,25 @@ impl State {
         self.streams.retain(|_, positions| !positions.0.is_empty());
     }
 
+    /// Makes what is remembered for these consumers what it was before.
+    pub fn restore(&mut self, before: &Self, consumers: &Names) {
+        let is_theirs = |pass: &Pass| !pass.consumers.is_disjoint(consumers);
+        self.passes.retain(|_, pass| !is_theirs(pass));
+        let passes = before.passes.iter().filter(|(_, pass)| is_theirs(pass));
+        self.passes.extend(passes.map(|(number, pass)| (*number, pass.clone())));
+        for stream in before.streams.keys() {
+            self.streams.entry(stream.clone()).or_default();
+        }
+        for (stream, positions) in &mut self.streams {
+            let known = before.streams.get(stream);
+            for consumer in consumers {
+                positions.set(consumer, known.and_then(|known| known.of(consumer)).cloned().unwrap_or_default());
+            }
+            positions.tidy();
+        }
+        self.streams.retain(|_, positions| !positions.0.is_empty());
+    }
+
     /// A number that no pass has.
     pub fn next_pass(&self) -> u64 {
         self.passes.keys().next_back().map_or(0, |last| last.saturating_add(1))

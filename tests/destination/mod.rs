@@ -10,6 +10,7 @@ mod continue_dlt;
 mod layout;
 mod packages;
 pub(crate) mod postgres_server;
+mod refusals;
 pub(crate) mod s3_server;
 mod same_rows;
 mod stores;

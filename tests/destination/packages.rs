@@ -57,7 +57,9 @@ pub(crate) fn table(name: &str, parent: Option<&str>, columns: &[&str]) -> Table
     TableSchema {
         name: name.to_owned(),
         stream: name.split("__").next().unwrap().to_owned(),
+        shared_with: Vec::new(),
         parent: parent.map(str::to_owned),
+        source: None,
         write_disposition: WriteDisposition::Append,
         merge_strategy: MergeStrategy::DeleteInsert,
         columns: columns.iter().map(|text| column(text)).map(|column| (column.name.clone(), column)).collect(),

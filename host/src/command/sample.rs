@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::error::Result;
 use crate::normalize::{Normalizer, Options};
 use crate::sandbox::{Instance, PageRecords};
-use crate::schema::{Schema, StreamSpec, WriteDisposition};
+use crate::schema::{Convention, Schema, StreamSpec, WriteDisposition};
 
 /// Pages without records that are passed over, and partitions of a child that are tried.
 const PATIENCE: usize = 5;
@@ -63,7 +63,7 @@ fn is_empty(records: &PageRecords) -> bool {
 }
 
 /// Rows out of one page, as they would be loaded.
-pub(super) fn normalizer(streams: &[StreamSpec]) -> Result<Normalizer> {
+pub(super) fn normalizer(streams: &[StreamSpec], naming: Convention) -> Result<Normalizer> {
     // What is not to be loaded can still be looked at.
     let visible = |stream: &StreamSpec| StreamSpec {
         selected: true,
@@ -74,7 +74,7 @@ pub(super) fn normalizer(streams: &[StreamSpec]) -> Result<Normalizer> {
         ..stream.clone()
     };
     let streams: Vec<StreamSpec> = streams.iter().map(visible).collect();
-    Normalizer::new(Schema::default(), &streams, Options::default())
+    Normalizer::new(Schema::default(), &streams, Options { naming, ..Options::default() })
 }
 
 pub(super) fn add(normalizer: &mut Normalizer, stream: &str, records: &PageRecords) -> Result<()> {

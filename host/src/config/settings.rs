@@ -5,6 +5,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::schema::Convention;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -19,6 +21,8 @@ pub struct Settings {
     pub limits: Limits,
     pub tls: Tls,
     pub proxy: Option<String>,
+    /// How keys become names of tables and columns.
+    pub naming: Convention,
     /// Streams and partitions read at once. The flag `--concurrency` wins.
     pub concurrency: Option<usize>,
     /// A load package is committed once it has this many rows …
@@ -38,6 +42,7 @@ impl Default for Settings {
             limits: Limits::default(),
             tls: Tls::default(),
             proxy: None,
+            naming: Convention::SnakeCase,
             concurrency: None,
             package_rows: 250_000,
             package_bytes: 48 << 20,
@@ -166,7 +171,7 @@ impl Default for Limits {
             bytes_without_checkpoint: 1 << 30,
             log_bytes: 1 << 20,
             handles: 10_000,
-            columns_per_table: 2000,
+            columns_per_table: 4000,
             tables_per_stream: 200,
         }
     }

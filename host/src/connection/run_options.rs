@@ -74,6 +74,7 @@ impl Connection {
             fingerprint: self.fingerprint,
             package_size: PackageSize::of(&self.settings),
             concurrency: options.concurrency.or(self.settings.concurrency).unwrap_or(CONCURRENCY),
+            naming: self.settings.naming,
             limits: self.settings.limits,
             lock,
         })

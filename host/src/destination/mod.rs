@@ -4,6 +4,7 @@
 
 mod cells;
 mod duckdb;
+mod families;
 mod files;
 mod layout;
 mod pipeline_state;
@@ -49,6 +50,14 @@ pub struct Capabilities {
     pub merge: bool,
     /// Longest identifier, in bytes.
     pub max_identifier_length: usize,
+    /// Names in lower case that no column can have, because the destination has columns of those names itself.
+    pub reserved_columns: &'static [&'static str],
+    /// What no table's name can begin with, in lower case.
+    pub reserved_tables: &'static [&'static str],
+    /// Of one table.
+    pub max_columns: usize,
+    /// A text is no longer than its column's precision.
+    pub limits_text: bool,
     /// State survives the run; without it every run is a full one.
     pub keeps_state: bool,
 }
@@ -194,6 +203,26 @@ pub fn needs_whole_stream(root: &TableSchema) -> bool {
             MergeStrategy::Upsert | MergeStrategy::InsertOnly => false,
         },
     }
+}
+
+/// Says which table an error is about. What concerns all tables alike, such as a full disk, is about none.
+fn about_table(error: Error, table: &str) -> Error {
+    match error.kind() {
+        ErrorKind::Destination if !error.message().ends_with(DISK_FULL) => error.with_context(TABLE, table),
+        ErrorKind::Config | ErrorKind::Internal => error.with_context(TABLE, table),
+        _ => error,
+    }
+}
+
+const TABLE: &str = "table";
+const DISK_FULL: &str = "disk is full";
+
+/// The table that a destination has refused, when an error of `load` is about one alone: without it, and those above and
+/// below it, the package can be loaded.
+pub fn refused_table(error: &Error) -> Option<&str> {
+    let is_refusal = matches!(error.kind(), ErrorKind::Destination | ErrorKind::Config);
+    let table = error.context().iter().find(|(key, _)| *key == TABLE).map(|(_, table)| table.as_str());
+    table.filter(|_| is_refusal)
 }
 
 /// The table at the top of a table's line of parents.

@@ -44,6 +44,10 @@ impl Destination for Stdout {
             name: "standard output",
             merge: false,
             max_identifier_length: MAX_IDENTIFIER_LENGTH,
+            reserved_columns: &[],
+            reserved_tables: &[],
+            max_columns: usize::MAX,
+            limits_text: false,
             keeps_state: false,
         }
     }

@@ -123,6 +123,13 @@ impl Control {
     pub fn give_up(&self, pass: u64) {
         self.queue.give_up(pass);
     }
+
+    /// Gives up the passes of these consumers.
+    pub fn give_up_consumers(&self, consumers: &Names) {
+        for pass in self.queue.passes_of(consumers) {
+            self.queue.give_up(pass);
+        }
+    }
 }
 
 /// An extraction about to begin.

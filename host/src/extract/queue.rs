@@ -98,6 +98,12 @@ impl Queue {
         self.lock().passes.get(&pass).map(|pass| pass.reads.clone())
     }
 
+    pub(super) fn passes_of(&self, consumers: &Names) -> Vec<u64> {
+        let inner = self.lock();
+        let theirs = inner.passes.iter().filter(|(_, pass)| !pass.reads.consumers.is_disjoint(consumers));
+        theirs.map(|(number, _)| *number).collect()
+    }
+
     pub(super) fn add(&self, pass: u64, stream: &str, jobs: Vec<(Assignment, Option<String>)>) {
         let mut inner = self.lock();
         let Some(open) = inner.passes.get_mut(&pass) else { return };

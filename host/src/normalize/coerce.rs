@@ -213,6 +213,26 @@ fn is_plain_number(text: &str) -> bool {
     plain && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'-' | b'+'))
 }
 
+/// Whether a text is a number as numbers are printed: `5`, `-1.5` and `1.0`, but not `1.50`, `1e5` or `+5`. Only such a
+/// text can be told from the number.
+pub(super) fn is_shortest_number(text: &str) -> bool {
+    let is_shortest = match text.split_once('.') {
+        Some((_, "0")) => true,
+        Some((_, fraction)) => !fraction.ends_with('0') && !fraction.is_empty(),
+        None => true,
+    };
+    is_plain_number(text) && is_shortest && !text.contains(['e', 'E']) && text != "-0.0"
+}
+
+/// Whether a whole number takes so many bits, its sign included.
+pub(super) fn fits_bits(number: i64, bits: Option<u32>) -> bool {
+    match bits {
+        Some(bits) if bits <= 16 => i16::try_from(number).is_ok(),
+        Some(bits) if bits <= 32 => i32::try_from(number).is_ok(),
+        _ => true,
+    }
+}
+
 fn fits(unscaled: i128, precision: u8) -> bool {
     10_i128.checked_pow(u32::from(precision)).is_some_and(|limit| unscaled > -limit && unscaled < limit)
 }

@@ -10,10 +10,11 @@ use arrow::array::{
     NullBufferBuilder, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType as ArrowType, Field, TimeUnit};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType as ArrowType, Field};
 use arrow::error::ArrowError;
 
-use super::coerce::Scalar;
+use super::coerce::{Scalar, fits_bits, is_shortest_number};
 use crate::schema::{Column, DataType};
 
 /// Metadata that tells a JSON column from a text column: both are UTF-8 in Arrow.
@@ -25,6 +26,12 @@ pub(super) struct ColumnRows {
     data_type: DataType,
     precision: u8,
     scale: i8,
+    arrow_type: ArrowType,
+    /// What the destination's column holds, where that is less than its type: bits of a whole number, characters of a
+    /// text.
+    room: Option<u32>,
+    /// The type is the user's own choice: a text that means a number is one. Otherwise it has to be the same text too.
+    is_hinted: bool,
     values: Values,
     validity: NullBufferBuilder,
     printed: String,
@@ -113,17 +120,28 @@ impl Values {
 }
 
 impl ColumnRows {
-    pub(super) fn new(column: &Column) -> Self {
+    pub(super) fn new(column: &Column, is_hinted: bool, limits_text: bool) -> Self {
         let (precision, scale) = column.decimal_shape();
         Self {
             name: column.name.clone(),
             data_type: column.data_type,
             precision,
             scale,
+            arrow_type: column.arrow_type(),
+            room: column.precision.filter(|room| *room > 0 && (limits_text || column.data_type != DataType::Text)),
+            is_hinted,
             values: Values::new(column.data_type),
             validity: NullBufferBuilder::new(0),
             printed: String::new(),
         }
+    }
+
+    pub(super) fn data_type(&self) -> DataType {
+        self.data_type
+    }
+
+    pub(super) fn is_bool(&self) -> bool {
+        self.data_type == DataType::Bool
     }
 
     /// The rows that it knows of: up to the last one with a value.
@@ -135,8 +153,24 @@ impl ColumnRows {
         self.values.size()
     }
 
+    /// Whether a value stays what it is here, apart from its type.
+    fn fits(&self, value: Scalar<'_>) -> bool {
+        match (self.data_type, value) {
+            (DataType::Bigint | DataType::Double | DataType::Decimal | DataType::Wei, Scalar::Text(text))
+                if !self.is_hinted =>
+            {
+                let is_whole = matches!(self.data_type, DataType::Decimal | DataType::Wei) && self.scale == 0;
+                is_shortest_number(text) && !(is_whole && text.contains('.'))
+            }
+            _ => true,
+        }
+    }
+
     /// Sets the value of a row that has none yet.
     pub(super) fn set(&mut self, row: usize, value: Scalar<'_>) -> Result<(), Refusal> {
+        if !self.fits(value) {
+            return Err(Refusal::Type);
+        }
         self.begin(row);
         match &mut self.values {
             Values::Bytes { .. } => self.push_printed(value)?,
@@ -144,7 +178,7 @@ impl ColumnRows {
             Values::Bool(values) => values.append(value.to_bool().ok_or(Refusal::Type)?),
             Values::Long(values) => {
                 let long = match self.data_type {
-                    DataType::Bigint => value.to_bigint(),
+                    DataType::Bigint => value.to_bigint().filter(|number| fits_bits(*number, self.room)),
                     DataType::Timestamp => value.to_timestamp(),
                     _ => value.to_time(),
                 };
@@ -168,12 +202,21 @@ impl ColumnRows {
     }
 
     fn push_printed(&mut self, value: Scalar<'_>) -> Result<(), Refusal> {
+        let fits = |text: &str| match self.room {
+            Some(room) if text.len() > room as usize => text.chars().count() <= room as usize,
+            _ => true,
+        };
         match (self.data_type, value) {
-            (DataType::Text, Scalar::Text(text)) => self.values.push_bytes(text.as_bytes()),
+            (DataType::Text, Scalar::Text(text)) if fits(text) => self.values.push_bytes(text.as_bytes()),
+            (DataType::Text, Scalar::Text(_)) => Err(Refusal::Type),
             (DataType::Text, other) => {
-                self.printed.clear();
-                other.push_text(&mut self.printed);
-                self.values.push_bytes(self.printed.as_bytes())
+                let mut printed = std::mem::take(&mut self.printed);
+                printed.clear();
+                other.push_text(&mut printed);
+                let pushed =
+                    if fits(&printed) { self.values.push_bytes(printed.as_bytes()) } else { Err(Refusal::Type) };
+                self.printed = printed;
+                pushed
             }
             (DataType::Json, other) => self.values.push_bytes(other.to_json().ok_or(Refusal::Type)?.as_bytes()),
             (_, other) => self.values.push_bytes(&other.to_binary().ok_or(Refusal::Type)?),
@@ -227,28 +270,12 @@ impl ColumnRows {
                     .with_precision_and_scale(self.precision, self.scale)?,
             ),
         };
-        Ok(Some((field(&self.name, self.data_type, self.precision, self.scale), array)))
-    }
-}
-
-/// The Arrow type of a column. Always nullable: what may be null is the schema's to say.
-fn field(name: &str, data_type: DataType, precision: u8, scale: i8) -> Field {
-    let arrow = match data_type {
-        DataType::Text | DataType::Json => ArrowType::Utf8,
-        DataType::Double => ArrowType::Float64,
-        DataType::Bool => ArrowType::Boolean,
-        DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::Bigint => ArrowType::Int64,
-        DataType::Binary => ArrowType::Binary,
-        DataType::Decimal | DataType::Wei => ArrowType::Decimal128(precision, scale),
-        DataType::Date => ArrowType::Date32,
-        DataType::Time => ArrowType::Time64(TimeUnit::Microsecond),
-    };
-    let field = Field::new(name, arrow, true);
-    if data_type == DataType::Json {
-        field.with_metadata(HashMap::from([(TYPE_METADATA.to_owned(), data_type.name().to_owned())]))
-    } else {
-        field
+        // Always nullable: what may be null is the schema's to say.
+        let field = Field::new(&self.name, self.arrow_type.clone(), true);
+        let is_json = self.data_type == DataType::Json;
+        let metadata = || HashMap::from([(TYPE_METADATA.to_owned(), DataType::Json.name().to_owned())]);
+        let array = if array.data_type() == &self.arrow_type { array } else { cast(&array, &self.arrow_type)? };
+        Ok(Some((if is_json { field.with_metadata(metadata()) } else { field }, array)))
     }
 }
 
@@ -260,7 +287,7 @@ mod tests {
 
     #[test]
     fn rows_without_a_value_are_null() {
-        let mut column = ColumnRows::new(&Column::new("a", DataType::Text));
+        let mut column = ColumnRows::new(&Column::new("a", DataType::Text), false, false);
         column.set(1, Scalar::Text("x")).unwrap();
         column.set(3, Scalar::Int(5)).unwrap();
         column.set(4, Scalar::Text("gone")).unwrap();
@@ -286,7 +313,7 @@ mod tests {
             (DataType::Date, Scalar::Text("2024-01-01")),
             (DataType::Time, Scalar::Text("10:00:00")),
         ] {
-            let mut column = ColumnRows::new(&Column::new("a", data_type));
+            let mut column = ColumnRows::new(&Column::new("a", data_type), true, false);
             column.set(1, value).unwrap();
             let (field, array) = column.take(3).unwrap().unwrap();
             assert_eq!(field.data_type(), array.data_type(), "{data_type:?}");
@@ -296,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_refused_value_leaves_no_trace() {
-        let mut column = ColumnRows::new(&Column::new("a", DataType::Bigint));
+        let mut column = ColumnRows::new(&Column::new("a", DataType::Bigint), false, false);
         column.set(0, Scalar::Int(1)).unwrap();
         assert_eq!(column.set(2, Scalar::Text("x")), Err(Refusal::Type));
         column.set(2, Scalar::Int(2)).unwrap();

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 
 use super::coerce::Scalar;
 use super::column::Refusal;
+use super::names::TakenNames;
 use super::row_id::{RandomIds, RowId};
 use super::table::{Slot, TableRows};
 use super::tape::{Node, Record, Tape, push_json_text};
 use super::versions::Keep;
-use super::{Options, SchemaChange};
+use super::warnings::Warnings;
+use super::{Held, Options, SchemaChange};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{MergeStrategy, Naming, Schema, StreamPlan, WriteDisposition};
 
@@ -21,6 +23,7 @@ pub(super) struct Context<'a> {
     /// The schema as of the last take.
     pub(super) settled: &'a Schema,
     pub(super) naming: &'a Naming,
+    pub(super) names: &'a mut TakenNames,
     pub(super) options: &'a Options,
     pub(super) ids: &'a mut RandomIds,
 }
@@ -32,7 +35,8 @@ pub(super) struct StreamRows {
     pub(super) tables: Vec<TableRows>,
     pub(super) by_name: HashMap<String, usize>,
     pub(super) changes: Vec<SchemaChange>,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Warnings,
+    pub(super) held: Held,
     root: Slot,
     /// Counts rows that were begun, so that a key that comes twice in a row is noticed.
     serial: u64,
@@ -41,6 +45,10 @@ pub(super) struct StreamRows {
     objects: Vec<(usize, usize)>,
     lists: Vec<List>,
     keys: Vec<(String, usize)>,
+    /// The row that is being written says that it is gone.
+    is_deleted: bool,
+    /// The object that is being written has a key that is exactly the name which the key at hand comes to.
+    pub(super) is_contested: bool,
     scratch: String,
     bytes: Vec<u8>,
 }
@@ -72,9 +80,12 @@ enum Written {
     Kept,
     /// The contract leaves the row out.
     Discarded,
-    /// The key at this place of the tape comes again later.
-    Overridden(usize),
+    /// A key came twice.
+    Repeated,
 }
+
+/// Of so many keys of a stream's records the names are kept; records whose keys are data bring ever new ones.
+const KNOWN_KEYS: usize = 50_000;
 
 impl StreamRows {
     pub(super) fn new(plan: StreamPlan) -> Self {
@@ -83,13 +94,16 @@ impl StreamRows {
             tables: Vec::new(),
             by_name: HashMap::new(),
             changes: Vec::new(),
-            warnings: Vec::new(),
+            warnings: Warnings::default(),
+            held: Held::default(),
             root: Slot::Unknown,
             serial: 0,
             record: None,
             objects: Vec::new(),
             lists: Vec::new(),
             keys: Vec::new(),
+            is_deleted: false,
+            is_contested: false,
             scratch: String::new(),
             bytes: Vec::new(),
         }
@@ -101,6 +115,9 @@ impl StreamRows {
             self.root = self.root_table(context)?;
         }
         self.lists.clear();
+        if self.tables.iter().any(|table| table.keys > KNOWN_KEYS) {
+            self.tables.iter_mut().for_each(TableRows::forget_keys);
+        }
         match self.root {
             Slot::At(root) => self.row(context, tape, page, load_id, root, 0, Place { parent: None, index: 0 }),
             _ => Ok(()),
@@ -118,9 +135,11 @@ impl StreamRows {
         place: Place,
     ) -> Result<()> {
         let first_list = self.lists.len();
+        let bytes = self.tables[table].bytes;
         loop {
             self.serial += 1;
             self.keys.clear();
+            self.is_deleted = false;
             match self.values(context, tape.record(page), table, position)? {
                 Written::Kept => break,
                 Written::Discarded => {
@@ -128,14 +147,15 @@ impl StreamRows {
                     self.lists.truncate(first_list);
                     return Ok(());
                 }
-                Written::Overridden(key) => {
-                    tape.override_key(key);
+                Written::Repeated => {
+                    // Once for the whole row: afterwards no key of it comes twice.
+                    tape.override_repeated(page, position);
                     self.tables[table].forget_row();
                     self.lists.truncate(first_list);
                 }
             }
         }
-        if let Some((column, primary_key)) = self.tables[table].missing() {
+        if let Some((column, primary_key)) = self.tables[table].missing(self.is_deleted) {
             return Err(self.missing_value(table, column, primary_key));
         }
         let id = self.row_id(context, tape.record(page), table, place)?;
@@ -145,13 +165,14 @@ impl StreamRows {
             self.record = Keep::of(&self.plan).map(|_| number);
         }
         self.tables[table].records.extend(self.record);
-        self.tables[table].rows += 1;
-        let serial = self.serial;
+        self.tables[table].end_row();
+        self.held.rows += 1;
+        self.held.bytes += self.tables[table].bytes.saturating_sub(bytes);
         let parent = Parent { id, root: place.parent.map_or(id, |parent| parent.root) };
         let mut next = first_list;
         while let Some(list) = self.lists.get(next).copied() {
             next += 1;
-            let child = self.child_table(context, table, list, serial)?;
+            let child = self.child_table(context, table, list)?;
             let Slot::At(child) = child else { continue };
             let end = tape.record(page).skip(list.position);
             let mut element = list.position + 1;
@@ -170,8 +191,8 @@ impl StreamRows {
         Ok(())
     }
 
-    /// The table that takes a list's elements. One that holds another list of the same row would mix the two up.
-    fn child_table(&mut self, context: &mut Context<'_>, table: usize, list: List, serial: u64) -> Result<Slot> {
+    /// The table that takes a list's elements.
+    fn child_table(&mut self, context: &mut Context<'_>, table: usize, list: List) -> Result<Slot> {
         let Some((shape, field)) = list.field else {
             let key = if self.tables[table].parent.is_none() { "value" } else { "list" };
             return self.inner_list_table(context, table, key);
@@ -179,14 +200,6 @@ impl StreamRows {
         let mut slot = self.tables[table].shapes[shape].fields[field].list;
         if slot == Slot::Unknown {
             slot = self.list_table(context, table, shape, field)?;
-        }
-        if let Slot::At(child) = slot
-            && self.tables[child].owner == serial
-        {
-            slot = self.tagged_list_table(context, table, shape, field)?;
-        }
-        if let Slot::At(child) = slot {
-            self.tables[child].owner = serial;
         }
         self.tables[table].shapes[shape].fields[field].list = slot;
         Ok(slot)
@@ -230,16 +243,25 @@ impl StreamRows {
                     next = record.skip(next + 1);
                     continue;
                 };
-                let field = self.tables[table].field(shape, record.text(key), guess, context.naming);
+                let value = next + 1;
+                let key = record.text(key);
+                let field = match self.tables[table].known_field(shape, key, guess) {
+                    Some(field) => field,
+                    // A key that never has a value needs no column, and no memory.
+                    None if record.nodes[value] == Node::Null => {
+                        next = record.skip(value);
+                        continue;
+                    }
+                    None => self.tables[table].field(shape, key, guess, context.naming),
+                };
                 guess = field + 1;
                 let known = &mut self.tables[table].shapes[shape].fields[field];
-                if known.seen == self.serial {
-                    return Ok(Written::Overridden(known.position));
+                if std::mem::replace(&mut known.seen, self.serial) == self.serial {
+                    return Ok(Written::Repeated);
                 }
-                known.seen = self.serial;
-                known.position = next;
-                let value = next + 1;
                 next = record.skip(value);
+                self.is_contested = self.tables[table].shapes[shape].fields[field].column == Slot::Unknown
+                    && self.is_contested(record, table, (shape, field), position);
                 let keeps_row = match record.nodes[value] {
                     Node::Null => true,
                     Node::Object { .. } => self.object(context, record, table, (shape, field), value)?,
@@ -255,6 +277,17 @@ impl StreamRows {
             }
         }
         Ok(Written::Kept)
+    }
+
+    /// Whether a key comes to the name of a hinted column which is exactly another key of the same object: the hint means
+    /// that one.
+    fn is_contested(&self, record: Record<'_>, table: usize, (shape, field): (usize, usize), position: usize) -> bool {
+        let rows = &self.tables[table];
+        let name = &rows.shapes[shape].fields[field].name;
+        shape == 0
+            && !rows.shapes[shape].is_plain(field)
+            && self.plan.hints(&rows.name).is_some_and(|hints| hints.contains_key(name))
+            && record.has_key(position, name)
     }
 
     fn object(
@@ -353,41 +386,60 @@ impl StreamRows {
         if known.primary_key {
             self.keys.push((known.name.clone(), position));
         }
-        match self.write_at(context, table, slot, value)? {
-            Outcome::Done => Ok(true),
-            Outcome::DiscardRow => Ok(false),
-            Outcome::Taken => {
-                let slot = self.tagged_column(context, table, shape, field, value)?;
-                self.tables[table].shapes[shape].fields[field].column = slot;
-                Ok(!matches!(self.write_at(context, table, slot, value)?, Outcome::DiscardRow))
-            }
+        if known.hard_delete
+            && let Slot::At(column) = slot
+        {
+            self.is_deleted |= !self.tables[table].columns[column].is_bool() || value.to_bool() == Some(true);
         }
+        self.write_at(context, table, slot, value)
     }
 
-    fn write_at(
-        &mut self,
-        context: &mut Context<'_>,
-        table: usize,
-        mut slot: Slot,
-        value: Scalar<'_>,
-    ) -> Result<Outcome> {
+    fn write_at(&mut self, context: &mut Context<'_>, table: usize, mut slot: Slot, value: Scalar<'_>) -> Result<bool> {
         // A new variant takes the value it is made for, so this ends.
         loop {
             let column = match slot {
                 Slot::At(column) => column,
-                Slot::DiscardRow => return Ok(Outcome::DiscardRow),
-                _ => return Ok(Outcome::Done),
+                Slot::DiscardRow => return Ok(false),
+                _ => return Ok(true),
             };
-            let rows = &mut self.tables[table];
-            if rows.has_value(column) {
-                return Ok(Outcome::Taken);
-            }
-            match rows.columns[column].set(rows.rows, value) {
-                Ok(()) => return Ok(Outcome::Done),
+            match self.tables[table].set(column, value) {
+                Ok(()) => return Ok(true),
                 Err(Refusal::Full) => return Err(self.full(table, column)),
-                Err(Refusal::Type) => slot = self.variant_column(context, table, column, value)?,
+                Err(Refusal::Type) => {
+                    self.check_key_fits(table, column, value)?;
+                    slot = self.variant_column(context, table, column, value)?;
+                }
             }
         }
+    }
+
+    /// A key can't be in a variant column: nothing is found by it there.
+    fn check_key_fits(&self, table: usize, column: usize, value: Scalar<'_>) -> Result<()> {
+        let rows = &self.tables[table];
+        let values = &rows.columns[column];
+        let Some(required) = rows.required.iter().find(|required| required.name == values.name) else { return Ok(()) };
+        let (kind, what) = if required.primary_key {
+            (ErrorKind::BadData, "a primary key's value does not fit its column")
+        } else {
+            (ErrorKind::Contract, "a value does not fit a column which is not nullable")
+        };
+        let (own, column) = (value.own_type().data_type.name(), values.data_type().name());
+        let mut shown = String::new();
+        value.push_text(&mut shown);
+        if let Some((end, _)) = shown.char_indices().nth(80) {
+            shown.truncate(end);
+            shown.push('…');
+        }
+        Err(Error::new(kind, format!("{what}: the value is of type {own}, the column of type {column}"))
+            .with_context("stream", self.plan.stream.clone())
+            .with_context("table", rows.name.clone())
+            .with_context("column", values.name.clone())
+            .with_context("value", shown)
+            .with_help(format!(
+                "hint the type that all values fit (columns: {{{}: {{data_type: text}}}}), and load anew with --full-refresh \
+                 into a table of another name",
+                values.name
+            )))
     }
 
     fn check_size(&self, context: &Context<'_>, table: usize, value: Scalar<'_>) -> Result<()> {
@@ -463,29 +515,20 @@ impl StreamRows {
         }
         let has_root = self.plan.has_root_key();
         let rows = &mut self.tables[table];
-        let row = rows.rows;
         let written = match (place.parent, rows.system.as_slice()) {
-            (None, &[load, own]) => rows.columns[load]
-                .set_text(row, load_id.as_bytes())
-                .and_then(|()| rows.columns[own].set_text(row, id.as_bytes())),
+            (None, &[load, own]) => {
+                rows.set_text(load, load_id.as_bytes()).and_then(|()| rows.set_text(own, id.as_bytes()))
+            }
             (Some(parent), &[.., parent_id, index, own]) => {
                 let root = if has_root { rows.system.first().copied() } else { None };
                 let index_value = Scalar::Int(i64::try_from(place.index).unwrap_or(i64::MAX));
-                root.map_or(Ok(()), |root| rows.columns[root].set_text(row, parent.root.as_bytes()))
-                    .and_then(|()| rows.columns[parent_id].set_text(row, parent.id.as_bytes()))
-                    .and_then(|()| rows.columns[index].set(row, index_value))
-                    .and_then(|()| rows.columns[own].set_text(row, id.as_bytes()))
+                root.map_or(Ok(()), |root| rows.set_text(root, parent.root.as_bytes()))
+                    .and_then(|()| rows.set_text(parent_id, parent.id.as_bytes()))
+                    .and_then(|()| rows.set(index, index_value))
+                    .and_then(|()| rows.set_text(own, id.as_bytes()))
             }
             _ => Ok(()),
         };
         written.map_err(|_| self.full(table, 0))
     }
-}
-
-/// What became of a value.
-enum Outcome {
-    Done,
-    /// The row has a value in this column already, under another key.
-    Taken,
-    DiscardRow,
 }

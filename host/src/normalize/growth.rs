@@ -6,13 +6,11 @@ use serde_json::Value;
 
 use super::coerce::{Inferred, Scalar};
 use super::flatten::{Context, StreamRows};
+use super::names::{ORIGINAL_KEY, Taken, beside_key, remembered};
 use super::table::{Required, Slot, TableRows};
 use super::{ChangeKind, SchemaChange};
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema::{Column, DataType, Mode, TableSchema};
-
-/// The hint that remembers the key of a column whose own name was taken.
-const ORIGINAL_KEY: &str = "x-original-key";
+use crate::schema::{Column, DataType, Mode, TableSchema, fold};
 
 /// A column that rows of the table always have.
 struct SystemColumn {
@@ -34,7 +32,7 @@ impl StreamRows {
     pub(super) fn root_table(&mut self, context: &mut Context<'_>) -> Result<Slot> {
         let name = self.plan.table.clone();
         let level = self.plan.max_nesting;
-        self.table(context, name.clone(), name, None, level)
+        self.table(context, name.clone(), name, None, None, level)
     }
 
     /// The table for a field's lists.
@@ -47,37 +45,50 @@ impl StreamRows {
     ) -> Result<Slot> {
         let rows = &self.tables[table];
         let list = rows.shapes[shape].path(field, context.naming);
-        let path = crate::schema::join(&rows.path, &list);
-        let name = context.naming.nested(&rows.path, &list);
+        let source = remembered(rows.shapes[shape].original_key(field));
         let level = rows.level.saturating_sub(1);
-        self.table(context, name, path, Some(table), level)
-    }
-
-    /// A second table for a field whose own one holds another key's lists of the same row.
-    pub(super) fn tagged_list_table(
-        &mut self,
-        context: &mut Context<'_>,
-        table: usize,
-        shape: usize,
-        field: usize,
-    ) -> Result<Slot> {
-        let rows = &self.tables[table];
-        let original = rows.shapes[shape].original_key(field);
-        let list = rows.shapes[shape].path(field, context.naming);
-        let path = format!("{}__{}", rows.path, context.naming.tagged(&list, &original));
-        let name = context.naming.nested("", &path);
-        let level = rows.level.saturating_sub(1);
-        self.say_collision(table, original, &name);
-        self.table(context, name, path, Some(table), level)
+        self.child_table_of(context, table, &list, source, level)
     }
 
     /// The table of the lists in a list.
     pub(super) fn inner_list_table(&mut self, context: &mut Context<'_>, table: usize, key: &str) -> Result<Slot> {
-        let rows = &self.tables[table];
-        let path = crate::schema::join(&rows.path, key);
-        let name = context.naming.nested(&rows.path, key);
-        let level = rows.level.saturating_sub(2);
-        self.table(context, name, path, Some(table), level)
+        let level = self.tables[table].level.saturating_sub(2);
+        self.child_table_of(context, table, key, beside_key("", key), level)
+    }
+
+    /// The table of a list in a table's rows: that of its own name, unless another list or a stream has it.
+    fn child_table_of(
+        &mut self,
+        context: &mut Context<'_>,
+        parent: usize,
+        list: &str,
+        source: String,
+        level: usize,
+    ) -> Result<Slot> {
+        let (outer, parent_name) = (self.tables[parent].path.clone(), self.tables[parent].name.clone());
+        let naming = *context.naming;
+        for candidate in naming.candidates(list, &source) {
+            let path = crate::schema::join(&outer, &candidate);
+            let name = naming.table_path(naming.nested(&outer, &candidate));
+            let name = match context.names.table(context.schema, &name) {
+                Taken::Free => {
+                    if candidate != list {
+                        self.say_collision(parent, source.clone(), &name);
+                    }
+                    name
+                }
+                Taken::By(known)
+                    if known.parent.as_ref() == Some(&parent_name)
+                        && known.source.as_ref().is_none_or(|known| *known == source) =>
+                {
+                    known.name.clone()
+                }
+                Taken::By(_) | Taken::Kept => continue,
+            };
+            return self.table(context, name, path, Some(parent), Some(source.clone()), level);
+        }
+        // There are more candidates than tables.
+        Ok(Slot::DiscardValue)
     }
 
     fn table(
@@ -86,10 +97,16 @@ impl StreamRows {
         name: String,
         path: String,
         parent: Option<usize>,
+        source: Option<String>,
         level: usize,
     ) -> Result<Slot> {
         if let Some(&index) = self.by_name.get(&name) {
             return Ok(Slot::At(index));
+        }
+        if let Some(known) = context.schema.tables.get_mut(&name)
+            && known.source.is_none()
+        {
+            known.source.clone_from(&source);
         }
         if !context.schema.tables.contains_key(&name) {
             match self.plan.contract.tables {
@@ -112,12 +129,15 @@ impl StreamRows {
             let table = TableSchema {
                 name: name.clone(),
                 stream: self.plan.stream.clone(),
+                shared_with: if parent.is_none() { self.plan.shared_with.clone() } else { Vec::new() },
+                source,
                 parent: parent.map(|parent| self.tables[parent].name.clone()),
                 write_disposition: self.plan.write_disposition,
                 merge_strategy: self.plan.merge_strategy.clone(),
                 columns: indexmap::IndexMap::new(),
             };
             context.schema.tables.insert(name.clone(), table);
+            context.names.add_table(&name);
             self.say(&name, ChangeKind::Table);
         }
         let settled = context.settled.tables.contains_key(&name);
@@ -141,17 +161,23 @@ impl StreamRows {
             columns.extend([from, to]);
         }
         let name = self.tables[table].name.clone();
+        let has_primary_key = self.plan.hints(&name).is_some_and(|hints| hints.values().any(|hint| hint.primary_key));
         for hint in self.plan.hints(&name).into_iter().flat_map(|hints| hints.values()) {
             if let Some(data_type) = hint.data_type {
                 columns.push(hint.column(data_type));
             }
             if !hint.is_nullable() {
-                let required = Required { name: hint.name.clone(), column: None, primary_key: hint.primary_key };
-                self.tables[table].required.push(required);
+                self.tables[table].required.push(Required {
+                    name: hint.name.clone(),
+                    column: None,
+                    primary_key: hint.primary_key,
+                    spared_by_deletion: !hint.primary_key && (has_primary_key || !hint.merge_key),
+                });
             }
         }
         for column in columns {
-            if !context.schema.tables.get(&name).is_some_and(|table| table.columns.contains_key(&column.name)) {
+            let known = context.schema.tables.get(&name);
+            if known.is_none_or(|known| context.names.column(known, &column.name).is_none()) {
                 self.add_column(context, table, column, None)?;
             }
         }
@@ -177,40 +203,61 @@ impl StreamRows {
         value: Scalar<'_>,
     ) -> Result<Slot> {
         let rows = &self.tables[table];
-        let name = rows.shapes[shape].fields[field].name.clone();
-        let original = rows.shapes[shape].original_key(field);
-        let tagged = context.naming.tagged(&name, &original);
-        let known = context.schema.tables.get(&rows.name);
-        let is_its_own = known
-            .and_then(|table| table.columns.get(&tagged))
-            .is_some_and(|column| column.hints.get(ORIGINAL_KEY).and_then(Value::as_str) == Some(&original));
+        let plain = rows.shapes[shape].fields[field].name.clone();
+        let key = remembered(rows.shapes[shape].original_key(field));
+        let contested = std::mem::take(&mut self.is_contested);
+        let (name, is_new) = self.column_of(context, table, &plain, &key, contested);
+        let is_its_own = name == plain;
         if is_its_own {
-            return self.named_column(context, table, &tagged, value, Some(original));
+            let hints = self.plan.hints(&self.tables[table].name).and_then(|hints| hints.get(&name));
+            let (primary_key, hard_delete) = hints.map_or((false, false), |hint| (hint.primary_key, hint.hard_delete));
+            let field = &mut self.tables[table].shapes[shape].fields[field];
+            (field.primary_key, field.hard_delete) = (primary_key, hard_delete);
+        } else if is_new {
+            self.say_collision(table, key.clone(), &name);
         }
-        if self.is_reserved(table, &name) {
-            self.say_collision(table, original.clone(), &tagged);
-            return self.named_column(context, table, &tagged, value, Some(original));
-        }
-        let hints = self.plan.hints(&rows.name);
-        let primary_key = hints.and_then(|hints| hints.get(&name)).is_some_and(|hint| hint.primary_key);
-        self.tables[table].shapes[shape].fields[field].primary_key = primary_key;
-        self.named_column(context, table, &name, value, None)
+        self.named_column(context, table, &name, value, key)
     }
 
-    /// A second column for a field whose own one holds another key's value of the same row.
-    pub(super) fn tagged_column(
-        &mut self,
+    /// The name of the column that belongs to a key, and whether it is new: the key's own name, unless another key's
+    /// column has it. A column of which nobody knows whose it is, such as one of dlt's, is the first one's that comes.
+    fn column_of(
+        &self,
         context: &mut Context<'_>,
         table: usize,
-        shape: usize,
-        field: usize,
-        value: Scalar<'_>,
-    ) -> Result<Slot> {
-        let shape = &self.tables[table].shapes[shape];
-        let original = shape.original_key(field);
-        let tagged = context.naming.tagged(&shape.fields[field].name, &original);
-        self.say_collision(table, original.clone(), &tagged);
-        self.named_column(context, table, &tagged, value, Some(original))
+        plain: &str,
+        key: &str,
+        is_contested: bool,
+    ) -> (String, bool) {
+        let naming = *context.naming;
+        let table_name = &self.tables[table].name;
+        for candidate in naming.candidates(plain, key) {
+            if self.is_reserved(table, &fold(&candidate)) {
+                continue;
+            }
+            let Some(known) = context.schema.tables.get(table_name) else { return (candidate, true) };
+            let Some(column) = context.names.column(known, &candidate) else {
+                if is_contested && candidate == plain {
+                    continue;
+                }
+                return (candidate, true);
+            };
+            let name = column.name.clone();
+            match column.hints.get(ORIGINAL_KEY).and_then(Value::as_str) {
+                Some(owner) if owner == key => return (name, false),
+                Some(_) => {}
+                None if is_contested && candidate == plain => {}
+                None => {
+                    let known = context.schema.tables.get_mut(table_name);
+                    if let Some(column) = known.and_then(|known| known.columns.get_mut(&name)) {
+                        column.hints.insert(ORIGINAL_KEY.to_owned(), Value::String(key.to_owned()));
+                    }
+                    return (name, false);
+                }
+            }
+        }
+        // There are more candidates than columns.
+        (plain.to_owned(), false)
     }
 
     fn named_column(
@@ -219,7 +266,7 @@ impl StreamRows {
         table: usize,
         name: &str,
         value: Scalar<'_>,
-        original: Option<String>,
+        key: String,
     ) -> Result<Slot> {
         if let Some(slot) = self.existing_column(context, table, name) {
             return Ok(slot);
@@ -240,9 +287,7 @@ impl StreamRows {
             None => Column::new(name, inferred.data_type),
         };
         whole(&mut column, inferred);
-        if let Some(original) = original {
-            column.hints.insert(ORIGINAL_KEY.to_owned(), Value::String(original));
-        }
+        column.hints.insert(ORIGINAL_KEY.to_owned(), Value::String(key));
         self.add_column(context, table, column, None).map(Slot::At)
     }
 
@@ -260,7 +305,11 @@ impl StreamRows {
             return Ok(slot);
         }
         let base = self.tables[table].columns[column].name.clone();
-        let name = context.naming.variant(&base, own.data_type.name());
+        let plain = context.naming.variant(&base, own.data_type.name());
+        let known = context.schema.tables.get(&self.tables[table].name).and_then(|table| table.columns.get(&base));
+        let owner = known.and_then(|column| column.hints.get(ORIGINAL_KEY)).and_then(Value::as_str);
+        let owner = beside_key(owner.unwrap_or(&base), own.data_type.name());
+        let (name, _) = self.column_of(context, table, &plain, &owner, false);
         let slot = match (self.existing_column(context, table, &name), self.plan.contract.data_type) {
             (Some(slot), _) => slot,
             (None, Mode::Evolve) => {
@@ -269,6 +318,7 @@ impl StreamRows {
                 let inferred = value.infer();
                 let mut variant = Column::new(name, inferred.data_type);
                 variant.variant = true;
+                variant.hints.insert(ORIGINAL_KEY.to_owned(), Value::String(owner));
                 whole(&mut variant, inferred);
                 Slot::At(self.add_column(context, table, variant, Some(base))?)
             }
@@ -285,7 +335,8 @@ impl StreamRows {
             return Some(Slot::At(index));
         }
         let column = context.schema.tables.get(&rows.name)?.columns.get(name)?;
-        Some(Slot::At(rows.add_column(column)))
+        let is_hinted = self.plan.is_typed(&rows.name, name);
+        Some(Slot::At(rows.add_column(column, is_hinted, context.options.limits_text)))
     }
 
     fn add_column(
@@ -297,16 +348,21 @@ impl StreamRows {
     ) -> Result<usize> {
         let rows = &mut self.tables[table];
         let name = rows.name.clone();
-        let limit_columns = context.options.max_columns_per_table;
-        let index = rows.add_column(&column);
+        let (setting, most) = (context.options.max_columns_per_table, context.options.destination_columns);
+        let is_hinted = self.plan.is_typed(&name, &column.name);
+        let index = rows.add_column(&column, is_hinted, context.options.limits_text);
+        context.names.add_column(&name, &column.name);
         if let Some(table) = context.schema.tables.get_mut(&name) {
-            if table.columns.len() >= limit_columns {
-                return Err(limit("columns per table", limit_columns)
+            if table.columns.len() >= setting.min(most) {
+                let help = "keys that are data, such as ids, make a column each: hint their parent as json";
+                let error = limit("columns per table", setting.min(most))
                     .with_context("stream", self.plan.stream.clone())
-                    .with_context("table", name)
-                    .with_help(
-                        "keys that are data, such as ids, make a column each: hint their parent as json, or raise host.limits.columns_per_table",
-                    ));
+                    .with_context("table", name);
+                return Err(if most <= setting {
+                    error.with_help(format!("{help}; the destination takes no more"))
+                } else {
+                    error.with_help(format!("{help}, or raise host.limits.columns_per_table"))
+                });
             }
             let change = ChangeKind::Column { column: column.name.clone(), data_type: column.data_type, variant_of };
             table.columns.insert(column.name.clone(), column);
@@ -345,7 +401,8 @@ impl StreamRows {
     /// Names that only the host fills.
     fn is_reserved(&self, table: usize, name: &str) -> bool {
         let system = ["_dlt_load_id", "_dlt_id", "_dlt_root_id", "_dlt_parent_id", "_dlt_list_idx"];
-        let is_validity = || self.plan.scd2().is_some_and(|scd2| scd2.valid_from == name || scd2.valid_to == name);
+        let is_validity =
+            || self.plan.scd2().is_some_and(|scd2| fold(&scd2.valid_from) == name || fold(&scd2.valid_to) == name);
         system.contains(&name) || (self.tables[table].parent.is_none() && is_validity())
     }
 
@@ -385,9 +442,7 @@ impl StreamRows {
     }
 
     fn warn(&mut self, warning: String) {
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
+        self.warnings.add(warning);
     }
 }
 

@@ -7,19 +7,25 @@ mod coerce;
 mod column;
 mod flatten;
 mod growth;
+#[cfg(test)]
+mod growth_tests;
+mod names;
 mod row_id;
+mod steps;
 mod table;
 mod tape;
 #[cfg(test)]
 mod tests;
 mod timestamp;
 mod versions;
+mod warnings;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema as ArrowSchema};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use jiter::{Jiter, JiterError};
 
 pub use column::TYPE_METADATA;
@@ -27,8 +33,9 @@ pub use column::TYPE_METADATA;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::TableBatch;
-use crate::schema::{DataType, Naming, Schema, StreamPlan, StreamSpec};
+use crate::schema::{Convention, DataType, Naming, Schema, StreamPlan, StreamSpec};
 use flatten::{Context, StreamRows};
+use names::TakenNames;
 use row_id::RandomIds;
 use table::TableRows;
 use tape::Tape;
@@ -37,9 +44,19 @@ use versions::{Keep, Taken};
 /// Limits, so that records can't make a schema or a value without bounds.
 #[derive(Debug, Clone)]
 pub struct Options {
+    pub naming: Convention,
     /// The destination's longest identifier, in bytes.
     pub max_identifier_length: usize,
+    /// Names in lower case that the destination keeps for itself, and beginnings of such names of tables.
+    pub reserved_columns: &'static [&'static str],
+    pub reserved_tables: &'static [&'static str],
     pub max_columns_per_table: usize,
+    /// The destination's own limit on that, which no setting raises.
+    pub destination_columns: usize,
+    /// The destination takes no longer texts than a column's precision says.
+    pub limits_text: bool,
+    /// Streams of the connection that are not read this time: their tables stay theirs.
+    pub other_streams: Vec<String>,
     pub max_tables_per_stream: usize,
     /// Of one text or JSON value.
     pub max_value_bytes: usize,
@@ -48,8 +65,14 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            naming: Convention::SnakeCase,
             max_identifier_length: 65_536,
+            reserved_columns: &[],
+            reserved_tables: &[],
             max_columns_per_table: 4_000,
+            destination_columns: usize::MAX,
+            limits_text: false,
+            other_streams: Vec::new(),
             max_tables_per_stream: 1_000,
             max_value_bytes: 256 << 20,
         }
@@ -98,6 +121,13 @@ pub struct Normalized {
     pub warnings: Vec<String>,
 }
 
+/// How much is held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) bytes: usize,
+    pub(super) rows: usize,
+}
+
 /// Makes rows out of records, for all streams of a run.
 #[derive(Debug)]
 pub struct Normalizer {
@@ -105,8 +135,11 @@ pub struct Normalizer {
     /// The schema as of the last take: what a discard goes back to, and what contracts protect.
     settled: Schema,
     naming: Naming,
+    names: TakenNames,
     options: Options,
     streams: IndexMap<String, StreamRows>,
+    /// Bytes and rows of all streams since the last take.
+    held: Held,
     ids: RandomIds,
     tape: Tape,
     warnings: Vec<String>,
@@ -117,37 +150,45 @@ impl Normalizer {
     ///
     /// Hints that make no sense are errors of kind `Config`, all at once.
     pub fn new(mut schema: Schema, streams: &[StreamSpec], options: Options) -> Result<Self> {
-        let naming = Naming::new(options.max_identifier_length);
+        let naming = Naming {
+            convention: options.naming,
+            max_length: options.max_identifier_length,
+            reserved_columns: options.reserved_columns,
+            reserved_tables: options.reserved_tables,
+        };
+        let mut names = TakenNames::default();
+        let tables = names::root_tables(streams, &options.other_streams, &naming, &schema, &mut names);
         let mut problems = Vec::new();
-        let mut warnings = Vec::new();
-        let mut rows = IndexMap::new();
-        for spec in streams {
-            match StreamPlan::read(spec, &naming) {
+        let mut plans = Vec::new();
+        let mut sharing: HashMap<String, Vec<usize>> = HashMap::new();
+        for (spec, table) in streams.iter().zip(tables) {
+            match StreamPlan::read_into(spec, &naming, table) {
                 Ok(plan) => {
-                    let mut others = rows.values().map(|rows: &StreamRows| &rows.plan);
-                    if let Some(other) = others.find(|other| plan.clashes_with(other)) {
-                        let (table, other) = (&plan.table, &other.stream);
-                        let problem = format!(
-                            "the stream `{other}` fills the table `{table}` too, so neither can replace it: give each a table_name of its own"
-                        );
-                        problems.push(hint_problem(&spec.name, &problem));
-                    }
                     if plan.loaded {
-                        warnings.extend(plan.apply(&mut schema).into_iter().map(|column| {
-                            format!("`{column}` keeps the type that it has in the destination, not the hinted one")
-                        }));
+                        sharing.entry(plan.table.clone()).or_default().push(plans.len());
                     }
-                    rows.insert(spec.name.clone(), StreamRows::new(plan));
+                    plans.push(plan);
                 }
                 Err(wrong) => problems.extend(wrong.into_iter().map(|problem| hint_problem(&spec.name, &problem))),
+            }
+        }
+        for group in sharing.values().filter(|group| group.len() > 1) {
+            // Those that agree with the first one agree with each other.
+            let clashes = group[1..].iter().filter_map(|at| Some((*at, plans[*at].clash(&plans[group[0]])?)));
+            problems.extend(clashes.map(|(at, problem)| hint_problem(&plans[at].stream, &problem)));
+            let all: Vec<String> = group.iter().map(|at| plans[*at].stream.clone()).collect();
+            for at in group {
+                plans[*at].shared_with = all.iter().filter(|name| **name != plans[*at].stream).cloned().collect();
             }
         }
         if !problems.is_empty() {
             return Err(Error::from_diagnostics(problems));
         }
+        let warnings = apply(&plans, &naming, &mut schema);
+        let streams = plans.into_iter().map(|plan| (plan.stream.clone(), StreamRows::new(plan))).collect();
         let settled = schema.clone();
         let (ids, tape) = (RandomIds::new(), Tape::default());
-        Ok(Self { schema, settled, naming, options, streams: rows, ids, tape, warnings })
+        Ok(Self { schema, settled, naming, names, options, streams, held: Held::default(), ids, tape, warnings })
     }
 
     /// Takes in a page of a stream's records. After an error the rows of the stream are incomplete: discard them.
@@ -181,51 +222,62 @@ impl Normalizer {
         load_id: &str,
         wanted: bool,
     ) -> Result<PageSummary> {
-        let Self { schema, settled, naming, options, streams, ids, tape, .. } = self;
+        let Self { schema, settled, naming, names, options, streams, held, ids, tape, .. } = self;
         let rows = streams.get_mut(stream).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "records of a stream that was not announced").with_context("stream", stream)
         })?;
-        let mut context = Context { schema, settled, naming, options, ids };
+        let mut context = Context { schema, settled, naming, names, options, ids };
+        let before = rows.held;
         let mut page = Page { page, load_id, wanted, records: 0, tape, rows, context: &mut context };
         let read = match records {
             Records::JsonArray(_) => page.add_array(),
             _ => page.add_lines(),
         };
         let records = page.records;
+        held.bytes = (held.bytes + rows.held.bytes).saturating_sub(before.bytes);
+        held.rows = (held.rows + rows.held.rows).saturating_sub(before.rows);
         read.map_err(|error| error.with_context("stream", stream).with_context("record", (records + 1).to_string()))?;
         Ok(PageSummary { records })
     }
 
     /// Forgets the rows and schema changes of these streams since the last take.
     pub fn discard(&mut self, streams: &[&str]) {
+        let mut tables = HashSet::new();
         for stream in streams {
             let Some(rows) = self.streams.get_mut(*stream) else { continue };
             let plan = rows.plan.clone();
-            let tables: Vec<String> = rows.tables.iter().map(|table| table.name.clone()).collect();
-            *rows = StreamRows::new(plan);
-            for table in tables {
-                let shared = self.streams.values().any(|rows| rows.by_name.contains_key(&table));
-                match self.settled.tables.get(&table) {
-                    _ if shared => {}
-                    Some(settled) => drop(self.schema.tables.insert(table, settled.clone())),
-                    None => drop(self.schema.tables.shift_remove(&table)),
-                }
-            }
+            self.held.bytes = self.held.bytes.saturating_sub(rows.held.bytes);
+            self.held.rows = self.held.rows.saturating_sub(rows.held.rows);
+            let gone = std::mem::replace(rows, StreamRows::new(plan));
+            tables.extend(gone.tables.into_iter().map(|table| (table.name, *stream)));
         }
+        // What another stream fills too is as that one has left it.
+        let is_shared = |table: &str, stream: &str| {
+            let others = &self.streams[stream].plan.shared_with;
+            others.iter().any(|other| self.streams.get(other).is_some_and(|rows| rows.by_name.contains_key(table)))
+        };
+        tables.retain(|(table, stream)| !is_shared(table, stream));
+        let tables: HashSet<String> = tables.into_iter().map(|(table, _)| table).collect();
+        self.names.forget(tables.iter());
+        steps::count(self.schema.tables.len());
+        self.schema.tables.retain(|name, table| match self.settled.tables.get(name) {
+            _ if !tables.contains(name) => true,
+            Some(settled) => {
+                table.clone_from(settled);
+                true
+            }
+            None => false,
+        });
     }
 
     /// Bytes held since the last take.
     pub fn bytes(&self) -> usize {
-        self.tables().map(TableRows::size).sum()
+        self.held.bytes
     }
 
     /// Rows of all tables since the last take.
     pub fn rows(&self) -> usize {
-        self.tables().map(|table| table.rows).sum()
-    }
-
-    fn tables(&self) -> impl Iterator<Item = &TableRows> {
-        self.streams.values().flat_map(|rows| &rows.tables)
+        self.held.rows
     }
 
     /// Every table known, with all its columns.
@@ -236,7 +288,9 @@ impl Normalizer {
     /// Hands out what came together, and begins anew. Columns are in the schema's order; those without a value are left
     /// out. Where row ids follow from the records, there is one row of each id.
     pub fn take(&mut self) -> Result<Normalized> {
-        let mut normalized = Normalized { warnings: std::mem::take(&mut self.warnings), ..Normalized::default() };
+        let mut normalized = Normalized::default();
+        let mut warnings: IndexSet<String> = std::mem::take(&mut self.warnings).into_iter().collect();
+        self.held = Held::default();
         let mut batches: IndexMap<String, Vec<RecordBatch>> = IndexMap::new();
         let mut taken = Vec::new();
         for (stream, rows) in self.streams.values_mut().enumerate() {
@@ -251,14 +305,13 @@ impl Normalizer {
                     batch: batch(table, &self.schema)?,
                 });
                 table.settled = true;
+                table.bytes = 0;
             }
             normalized.changes.append(&mut rows.changes);
-            for warning in rows.warnings.drain(..) {
-                if !normalized.warnings.contains(&warning) {
-                    normalized.warnings.push(warning);
-                }
-            }
+            rows.held = Held::default();
+            warnings.extend(rows.warnings.take(&rows.plan.stream));
         }
+        normalized.warnings = warnings.into_iter().collect();
         versions::drop_superseded(&mut taken)
             .map_err(|error| Error::new(ErrorKind::Internal, "rows can't be left out").with_source(error))?;
         for part in taken.into_iter().filter(|part| part.batch.num_rows() > 0) {
@@ -290,6 +343,33 @@ impl Normalizer {
         }
         Ok(())
     }
+}
+
+/// Brings tables of earlier runs up to date with what the streams say of them now.
+fn apply(plans: &[StreamPlan], naming: &Naming, schema: &mut Schema) -> Vec<String> {
+    let mut families: HashMap<String, Vec<String>> = HashMap::new();
+    for table in schema.tables.keys() {
+        families.entry(schema.root_of(table).to_owned()).or_default().push(table.clone());
+    }
+    let mut warnings = Vec::new();
+    for plan in plans.iter().filter(|plan| plan.loaded) {
+        let family = families.get(&plan.table).map_or(&[] as &[String], Vec::as_slice);
+        warnings.extend(
+            plan.apply(schema, family)
+                .into_iter()
+                .map(|column| format!("`{column}` keeps the type that it has in the destination, not the hinted one")),
+        );
+        if !plan.is_table_named && plan.table != naming.table(&plan.stream) {
+            warnings.push(format!(
+                "the stream `{}` fills the table `{}`, as another one fills `{}`: name it with table_name if you want another \
+                 name, or one table for both",
+                plan.stream,
+                plan.table,
+                naming.table(&plan.stream)
+            ));
+        }
+    }
+    warnings
 }
 
 fn hint_problem(stream: &str, problem: &str) -> Diagnostic {

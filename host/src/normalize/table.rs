@@ -4,7 +4,10 @@
 
 use std::collections::HashMap;
 
-use super::column::ColumnRows;
+use super::coerce::Scalar;
+use super::column::{ColumnRows, Refusal};
+use super::names::key_path;
+use super::steps;
 use crate::schema::{Column, DataType, Naming, join};
 
 /// What one stream adds to one table.
@@ -31,8 +34,12 @@ pub(super) struct TableRows {
     pub(super) variants: HashMap<(usize, DataType), Slot>,
     /// It was there before the rows since the last take: the contract for columns applies.
     pub(super) settled: bool,
-    /// The parent row that was the last to bring a list.
-    pub(super) owner: u64,
+    /// Columns with a value in the row that is being written.
+    written: Vec<usize>,
+    /// Bytes of its columns.
+    pub(super) bytes: usize,
+    /// Keys that are known of all its shapes.
+    pub(super) keys: usize,
 }
 
 #[derive(Debug)]
@@ -40,6 +47,8 @@ pub(super) struct Required {
     pub(super) name: String,
     pub(super) column: Option<usize>,
     pub(super) primary_key: bool,
+    /// A row that is to be deleted may lack it.
+    pub(super) spared_by_deletion: bool,
 }
 
 /// An object whose keys become columns of the row.
@@ -60,13 +69,13 @@ pub(super) struct Field {
     key: Box<str>,
     /// The full name of its column.
     pub(super) name: String,
-    /// The row that had it last, and where on that row's tape.
+    /// The row that had it last.
     pub(super) seen: u64,
-    pub(super) position: usize,
     pub(super) column: Slot,
     pub(super) object: Slot,
     pub(super) list: Slot,
     pub(super) primary_key: bool,
+    pub(super) hard_delete: bool,
 }
 
 /// What becomes of a value.
@@ -101,7 +110,9 @@ impl TableRows {
             system: Vec::new(),
             variants: HashMap::new(),
             settled,
-            owner: 0,
+            written: Vec::new(),
+            bytes: 0,
+            keys: 0,
         }
     }
 
@@ -109,9 +120,10 @@ impl TableRows {
         self.by_name.get(name).copied()
     }
 
-    pub(super) fn add_column(&mut self, column: &Column) -> usize {
+    /// `is_hinted`: the column's type is the user's own choice. `limits_text`: no text is longer than its precision.
+    pub(super) fn add_column(&mut self, column: &Column, is_hinted: bool, limits_text: bool) -> usize {
         let index = self.columns.len();
-        self.columns.push(ColumnRows::new(column));
+        self.columns.push(ColumnRows::new(column, is_hinted, limits_text));
         self.by_name.insert(column.name.clone(), index);
         index
     }
@@ -121,18 +133,61 @@ impl TableRows {
         self.columns[column].len() > self.rows
     }
 
+    /// Sets a value of the row that is being written.
+    pub(super) fn set(&mut self, column: usize, value: Scalar<'_>) -> Result<(), Refusal> {
+        self.write(column, |values, row| values.set(row, value))
+    }
+
+    /// As `set`, for the ids and the load id.
+    pub(super) fn set_text(&mut self, column: usize, text: &[u8]) -> Result<(), Refusal> {
+        self.write(column, |values, row| values.set_text(row, text))
+    }
+
+    fn write(
+        &mut self,
+        column: usize,
+        write: impl FnOnce(&mut ColumnRows, usize) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        steps::count(1);
+        let values = &mut self.columns[column];
+        let before = values.size();
+        let written = write(values, self.rows);
+        self.bytes += values.size().saturating_sub(before);
+        if written.is_ok() {
+            self.written.push(column);
+        }
+        written
+    }
+
+    /// The row that is being written is complete.
+    pub(super) fn end_row(&mut self) {
+        self.written.clear();
+        self.rows += 1;
+    }
+
     /// Takes back what was written of the row that is being written.
     pub(super) fn forget_row(&mut self) {
-        for column in &mut self.columns {
-            column.truncate(self.rows);
+        steps::count(self.written.len());
+        for column in self.written.drain(..) {
+            let values = &mut self.columns[column];
+            let before = values.size();
+            values.truncate(self.rows);
+            self.bytes = self.bytes.saturating_sub(before.saturating_sub(values.size()));
         }
     }
 
-    /// The name of a required column without a value in the row that is being written.
-    pub(super) fn missing(&mut self) -> Option<(String, bool)> {
+    /// Forgets what was learnt about keys, but not the columns.
+    pub(super) fn forget_keys(&mut self) {
+        self.shapes = vec![Shape::new(String::new(), String::new(), self.level)];
+        self.keys = 0;
+    }
+
+    /// The name of a required column without a value in the row that is being written. One that is only to be deleted
+    /// needs no more than its key.
+    pub(super) fn missing(&mut self, is_deleted: bool) -> Option<(String, bool)> {
         let mut required = std::mem::take(&mut self.required);
         let mut missing = None;
-        for column in &mut required {
+        for column in required.iter_mut().filter(|column| !(is_deleted && column.spared_by_deletion)) {
             column.column = column.column.or_else(|| self.column(&column.name));
             if !column.column.is_some_and(|index| self.has_value(index)) {
                 missing = Some((column.name.clone(), column.primary_key));
@@ -143,20 +198,25 @@ impl TableRows {
         missing
     }
 
-    pub(super) fn size(&self) -> usize {
-        self.columns.iter().map(ColumnRows::size).sum()
-    }
-
     /// The field of a key. Records mostly repeat their keys in order, so the place after the last one is tried first.
     pub(super) fn field(&mut self, shape: usize, key: &str, guess: usize, naming: &Naming) -> usize {
-        let shape = &mut self.shapes[shape];
+        match self.known_field(shape, key, guess) {
+            Some(field) => field,
+            None => {
+                self.keys += 1;
+                self.shapes[shape].add(key, naming)
+            }
+        }
+    }
+
+    /// As `field`, for a key that has no value: there is nothing to remember of one that is not known yet.
+    pub(super) fn known_field(&self, shape: usize, key: &str, guess: usize) -> Option<usize> {
+        steps::count(1);
+        let shape = &self.shapes[shape];
         if shape.fields.get(guess).is_some_and(|field| *field.key == *key) {
-            return guess;
+            return Some(guess);
         }
-        match shape.by_key.get(key) {
-            Some(&field) => field,
-            None => shape.add(key, naming),
-        }
+        shape.by_key.get(key).copied()
     }
 
     /// The shape of the object behind a field.
@@ -181,11 +241,11 @@ impl Shape {
             key: key.into(),
             name,
             seen: 0,
-            position: 0,
             column: Slot::Unknown,
             object: Slot::Unknown,
             list: Slot::Unknown,
             primary_key: false,
+            hard_delete: false,
         });
         self.by_key.insert(key.into(), index);
         index
@@ -193,8 +253,12 @@ impl Shape {
 
     /// The keys that lead to a field's values, as the record has them.
     pub(super) fn original_key(&self, field: usize) -> String {
-        let key = &self.fields[field].key;
-        if self.original.is_empty() { key.to_string() } else { format!("{}.{key}", self.original) }
+        key_path(&self.original, &self.fields[field].key)
+    }
+
+    /// Whether a field's key is also its column's name, so that nothing else is meant by that name.
+    pub(super) fn is_plain(&self, field: usize) -> bool {
+        self.original.is_empty() && *self.fields[field].key == *self.fields[field].name
     }
 
     /// The name of a field before it was shortened.

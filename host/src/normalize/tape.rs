@@ -2,7 +2,11 @@
 //!
 //! Must never copy what can be pointed at: texts and numbers stay in the page, only unescaped texts are kept aside.
 
+use std::collections::HashMap;
+
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
+
+use super::steps;
 
 /// How deep a record may nest.
 pub(super) const MAX_DEPTH: usize = 128;
@@ -67,10 +71,26 @@ impl Tape {
         Record { nodes: &self.nodes, aside: &self.aside, page }
     }
 
-    /// Marks a key as overridden by a later one.
-    pub(super) fn override_key(&mut self, position: usize) {
-        if let Some(node) = self.nodes.get_mut(position) {
-            *node = Node::Overridden;
+    /// Marks every key of the value at `position` that comes again later in the same object, in all objects in it.
+    pub(super) fn override_repeated(&mut self, page: &str, position: usize) {
+        let mut overridden = Vec::new();
+        let record = self.record(page);
+        let end = record.skip(position);
+        for object in position..end {
+            steps::count(1);
+            let Node::Object { end } = record.nodes[object] else { continue };
+            let mut places: HashMap<&str, usize> = HashMap::new();
+            let mut next = object + 1;
+            while next < end as usize {
+                steps::count(1);
+                if let Node::Key(span) = record.nodes[next] {
+                    overridden.extend(places.insert(record.text(span), next));
+                }
+                next = record.skip(next + 1);
+            }
+        }
+        for place in overridden {
+            self.nodes[place] = Node::Overridden;
         }
     }
 
@@ -162,6 +182,20 @@ impl<'a> Record<'a> {
         source.get(start..start + (span.length & !KEPT_ASIDE) as usize).unwrap_or_default()
     }
 
+    /// Whether the object at `position` has a key.
+    pub(super) fn has_key(&self, position: usize, key: &str) -> bool {
+        let Node::Object { end } = self.nodes[position] else { return false };
+        let mut next = position + 1;
+        while next < end as usize {
+            steps::count(1);
+            if matches!(self.nodes[next], Node::Key(span) if self.text(span) == key) {
+                return true;
+            }
+            next = self.skip(next + 1);
+        }
+        false
+    }
+
     /// The position behind the value at `position`.
     pub(super) fn skip(&self, position: usize) -> usize {
         match self.nodes[position] {
@@ -222,7 +256,7 @@ impl<'a> Record<'a> {
     fn members(&self, position: usize, canonical: bool) -> Vec<(&'a str, usize)> {
         let end = self.skip(position);
         let mut members: Vec<(&str, usize)> = Vec::new();
-        let mut places = std::collections::HashMap::new();
+        let mut places = HashMap::new();
         let mut next = position + 1;
         while next < end {
             if let Node::Key(span) = self.nodes[next] {

@@ -62,6 +62,8 @@ pub(super) fn drop_superseded(taken: &mut [Taken]) -> Result<(), ArrowError> {
 
 /// By stream: of each record, whether another version of it stays.
 fn superseded(taken: &[Taken]) -> HashMap<usize, Vec<bool>> {
+    let roots = taken.iter().filter(|part| part.is_root);
+    let counts: HashMap<usize, usize> = roots.map(|part| (part.stream, part.batch.num_rows())).collect();
     let mut staying: HashMap<(&str, &str), (usize, usize)> = HashMap::new();
     let mut superseded: HashMap<usize, Vec<bool>> = HashMap::new();
     for part in taken.iter().filter(|part| part.is_root) {
@@ -79,8 +81,7 @@ fn superseded(taken: &[Taken]) -> HashMap<usize, Vec<bool>> {
                 Entry::Occupied(mut place) if keep == Keep::Last => place.insert(this),
                 Entry::Occupied(_) => this,
             };
-            let rows = taken.iter().find(|part| part.is_root && part.stream == stream);
-            let count = rows.map_or(0, |part| part.batch.num_rows());
+            let count = counts.get(&stream).copied().unwrap_or(0);
             superseded.entry(stream).or_insert_with(|| vec![false; count])[gone] = true;
         }
     }

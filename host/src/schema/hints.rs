@@ -2,7 +2,7 @@
 //!
 //! Must never look at a record. Hints decide before data: a hinted type is the column's type.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -20,6 +20,10 @@ pub struct StreamPlan {
     pub loaded: bool,
     /// The root table.
     pub table: String,
+    /// Whether the stream's hints name its table.
+    pub is_table_named: bool,
+    /// Other streams that fill the root table.
+    pub shared_with: Vec<String>,
     pub write_disposition: WriteDisposition,
     pub merge_strategy: MergeStrategy,
     pub contract: Contract,
@@ -50,15 +54,23 @@ impl ColumnHint {
     /// The column, of the hinted type or else of the one that its first value has.
     pub fn column(&self, inferred: DataType) -> Column {
         let mut column = Column::new(self.name.clone(), self.data_type.unwrap_or(inferred));
+        column.precision = self.precision;
+        column.scale = self.scale;
         self.apply(&mut column);
         column
+    }
+
+    /// Whether a column that exists is of another type than the hinted one.
+    fn differs(&self, column: &Column) -> bool {
+        let differs = |hinted: Option<u32>, known: Option<u32>| hinted.is_some() && hinted != known;
+        self.data_type.is_some_and(|hinted| {
+            hinted != column.data_type || differs(self.precision, column.precision) || differs(self.scale, column.scale)
+        })
     }
 
     /// Everything but the type: that of a column which exists stays.
     fn apply(&self, column: &mut Column) {
         column.nullable = self.is_nullable();
-        column.precision = self.precision.or(column.precision);
-        column.scale = self.scale.or(column.scale);
         column.primary_key = self.primary_key;
         column.merge_key = self.merge_key;
         column.unique = self.unique;
@@ -106,11 +118,20 @@ fn is_true(value: &Value) -> bool {
 }
 
 impl StreamPlan {
+    /// The name of a stream's root table, as far as no other stream has it.
+    pub fn table_name(spec: &StreamSpec, naming: &Naming) -> String {
+        naming.table(named_table(spec).unwrap_or(&spec.name))
+    }
+
     /// Reads a stream's hints. Every mistake is said at once, one sentence each.
     pub fn read(spec: &StreamSpec, naming: &Naming) -> Result<Self, Vec<String>> {
+        Self::read_into(spec, naming, Self::table_name(spec, naming))
+    }
+
+    /// As `read`, for a stream whose root table has another name than its own.
+    pub fn read_into(spec: &StreamSpec, naming: &Naming, table: String) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let hints = &spec.hints;
-        let table = naming.path(hints.get("table_name").and_then(Value::as_str).unwrap_or(&spec.name));
         if table.starts_with("_dlt_") {
             problems.push(format!("its table would be `{table}`: names that begin with _dlt_ are the bookkeeping's"));
         }
@@ -149,6 +170,8 @@ impl StreamPlan {
             stream: spec.name.clone(),
             loaded,
             table,
+            is_table_named: named_table(spec).is_some(),
+            shared_with: Vec::new(),
             write_disposition: spec.write_disposition,
             merge_strategy,
             contract,
@@ -171,10 +194,56 @@ impl StreamPlan {
         }
     }
 
-    /// Whether both fill one table and one of them replaces it: it would delete what the other one brings.
-    pub fn clashes_with(&self, other: &Self) -> bool {
-        let replaces = |plan: &Self| plan.write_disposition == WriteDisposition::Replace || plan.scd2().is_some();
-        self.loaded && other.loaded && self.table == other.table && (replaces(self) || replaces(other))
+    /// Why two streams can't fill one table, if they would. One that replaces it would delete what the other one brings;
+    /// and a table is written in one way, by one key.
+    pub fn clash(&self, other: &Self) -> Option<String> {
+        if !self.loaded || !other.loaded || self.table != other.table {
+            return None;
+        }
+        let (table, stream) = (&self.table, &other.stream);
+        if self.collects() || other.collects() {
+            return Some(format!(
+                "the stream `{stream}` fills the table `{table}` too, so neither can replace it: give each a table_name of its own"
+            ));
+        }
+        let way = |plan: &Self| match plan.write_disposition {
+            WriteDisposition::Merge => format!("merge by {}", plan.merge_strategy.name()),
+            disposition => disposition.name().to_owned(),
+        };
+        let (one, another) = (way(self), way(other));
+        if one != another {
+            return Some(format!(
+                "the stream `{stream}` fills the table `{table}` too, but by {another}, not {one}: give both the same \
+                 write disposition, or each a table_name of its own"
+            ));
+        }
+        if self.write_disposition == WriteDisposition::Merge && self.keys() != other.keys() {
+            return Some(format!(
+                "the stream `{stream}` fills the table `{table}` too, but merges by another key: give both the same \
+                 primary_key, or each a table_name of its own"
+            ));
+        }
+        None
+    }
+
+    /// Whether its rows only make sense together.
+    fn collects(&self) -> bool {
+        let chosen = |hint: &ColumnHint| hint.merge_key || hint.dedup_sort.is_some();
+        self.write_disposition == WriteDisposition::Replace
+            || self.scd2().is_some()
+            || self.write_disposition == WriteDisposition::Merge
+                && self.merge_strategy == MergeStrategy::DeleteInsert
+                && self.hints(&self.table).is_some_and(|hints| hints.values().any(chosen))
+    }
+
+    fn keys(&self) -> BTreeSet<&str> {
+        let hints = self.hints(&self.table).into_iter().flat_map(IndexMap::values);
+        hints.filter(|hint| hint.primary_key).map(|hint| hint.name.as_str()).collect()
+    }
+
+    /// Whether the user chose the type of a column.
+    pub fn is_typed(&self, table: &str, column: &str) -> bool {
+        self.hints(table).and_then(|hints| hints.get(column)).is_some_and(|hint| hint.data_type.is_some())
     }
 
     pub fn hints(&self, table: &str) -> Option<&IndexMap<String, ColumnHint>> {
@@ -196,23 +265,27 @@ impl StreamPlan {
 
     /// Brings tables of earlier runs up to date: disposition, keys, other hints. Types stay as they are stored; the
     /// answer says which hinted types that concerns, as `table.column`.
-    pub fn apply(&self, schema: &mut Schema) -> Vec<String> {
-        let family: Vec<String> = schema.family(&self.table).map(|table| table.name.clone()).collect();
+    ///
+    /// `family`: the names of the root table and those below it.
+    pub fn apply(&self, schema: &mut Schema, family: &[String]) -> Vec<String> {
         let mut kept = Vec::new();
         for name in family {
-            let Some(table) = schema.tables.get_mut(&name) else { continue };
+            let Some(table) = schema.tables.get_mut(name) else { continue };
             table.stream.clone_from(&self.stream);
+            if table.parent.is_none() {
+                table.shared_with.clone_from(&self.shared_with);
+            }
             table.write_disposition = self.write_disposition;
             table.merge_strategy = self.merge_strategy.clone();
             if let Some(root_id) = table.columns.get_mut("_dlt_root_id").filter(|_| !self.has_root_key()) {
                 // Left by a disposition that wrote it; from now on it stays empty.
                 root_id.nullable = true;
             }
-            let hints = self.columns.get(&name);
+            let hints = self.columns.get(name);
             for column in table.columns.values_mut().filter(|column| !column.name.starts_with("_dlt_")) {
                 match hints.and_then(|hints| hints.get(&column.name)) {
                     Some(hint) => {
-                        if hint.data_type.is_some_and(|hinted| hinted != column.data_type) {
+                        if hint.differs(column) {
                             kept.push(format!("{name}.{}", column.name));
                         }
                         hint.apply(column);
@@ -227,6 +300,11 @@ impl StreamPlan {
         }
         kept
     }
+}
+
+/// The table that a stream's hints name.
+fn named_table(spec: &StreamSpec) -> Option<&str> {
+    spec.hints.get("table_name").and_then(Value::as_str)
 }
 
 fn read_strategy(hints: &Map<String, Value>, naming: &Naming) -> Result<MergeStrategy, String> {
@@ -333,7 +411,7 @@ mod tests {
     }
 
     fn read(disposition: WriteDisposition, hints: &Value, keys: &[&str]) -> Result<StreamPlan, Vec<String>> {
-        StreamPlan::read(&spec(disposition, hints, keys), &Naming::new(63))
+        StreamPlan::read(&spec(disposition, hints, keys), &Naming { max_length: 63, ..Naming::default() })
     }
 
     #[test]
@@ -374,19 +452,28 @@ mod tests {
     }
 
     #[test]
-    fn streams_that_share_a_table_do_not_replace_it() {
+    fn streams_that_share_a_table_write_it_in_one_way() {
         use WriteDisposition::{Append, Merge, Replace};
         let (table, other) = (json!({"table_name": "t"}), json!({"table_name": "u"}));
         let scd2 = json!({"table_name": "t", "strategy": "scd2"});
-        for ((one, its), (another, others), clash) in [
-            ((Append, &table), (Append, &table), false),
-            ((Append, &table), (Replace, &table), true),
-            ((Replace, &table), (Replace, &table), true),
-            ((Replace, &table), (Replace, &other), false),
-            ((Merge, &scd2), (Append, &table), true),
+        let merge_key = json!({"table_name": "t", "columns": {"day": {"merge_key": true}}});
+        let upsert = json!({"table_name": "t", "strategy": "upsert"});
+        for ((one, its, key), (another, others, other_key), clash) in [
+            ((Append, &table, "id"), (Append, &table, "uid"), None),
+            ((Append, &table, "id"), (Replace, &table, "id"), Some("neither can replace it")),
+            ((Replace, &table, "id"), (Replace, &table, "id"), Some("neither can replace it")),
+            ((Replace, &table, "id"), (Replace, &other, "id"), None),
+            ((Merge, &scd2, "id"), (Append, &table, "id"), Some("neither can replace it")),
+            ((Merge, &merge_key, "id"), (Merge, &merge_key, "id"), Some("neither can replace it")),
+            ((Merge, &table, "id"), (Merge, &table, "id"), None),
+            ((Merge, &table, "id"), (Append, &table, "id"), Some("by append, not merge by delete-insert")),
+            ((Merge, &table, "id"), (Merge, &upsert, "id"), Some("by merge by upsert, not merge by delete-insert")),
+            ((Merge, &table, "id"), (Merge, &table, "uid"), Some("merges by another key")),
         ] {
-            let (one, another) = (read(one, its, &[]).unwrap(), read(another, others, &[]).unwrap());
-            assert_eq!(one.clashes_with(&another), clash, "{one:?} {another:?}");
+            let (one, another) = (read(one, its, &[key]).unwrap(), read(another, others, &[other_key]).unwrap());
+            let found = one.clash(&another);
+            assert_eq!(found.is_some(), clash.is_some(), "{one:?} {another:?}");
+            assert!(clash.is_none_or(|words| found.as_ref().unwrap().contains(words)), "{found:?}");
         }
     }
 }

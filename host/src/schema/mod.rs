@@ -7,12 +7,13 @@ mod hints;
 mod naming;
 mod stored;
 
+use arrow::datatypes::{DataType as ArrowType, TimeUnit};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 pub use contract::{Contract, Mode};
 pub use hints::{ColumnHint, StreamPlan};
-pub use naming::{Naming, join};
+pub use naming::{Convention, Naming, fold, join, shortened};
 pub use stored::StoredSchema;
 
 /// The tables of a dataset, in the order in which they were first seen.
@@ -30,8 +31,12 @@ pub struct TableSchema {
     pub name: String,
     /// The stream that fills it (dlt's `resource`).
     pub stream: String,
+    /// Other streams that fill it too. Of a root table, and known only while they run.
+    pub shared_with: Vec<String>,
     /// The table whose rows hold the lists that this table's rows come from.
     pub parent: Option<String>,
+    /// The key of those lists; none: not known, as of a table that dlt made.
+    pub source: Option<String>,
     pub write_disposition: WriteDisposition,
     /// How a merge is done; of no meaning for other dispositions.
     pub merge_strategy: MergeStrategy,
@@ -126,6 +131,13 @@ pub struct StreamSpec {
     pub hints: Map<String, Value>,
 }
 
+impl TableSchema {
+    /// Whether a stream's records are rows of this table, or of those below it.
+    pub fn is_filled_by(&self, stream: &str) -> bool {
+        self.stream == stream || self.shared_with.iter().any(|other| other == stream)
+    }
+}
+
 impl Schema {
     /// A table and the tables below it, in the schema's order.
     pub fn family<'a>(&'a self, root: &'a str) -> impl Iterator<Item = &'a TableSchema> {
@@ -162,6 +174,37 @@ impl Column {
             dedup_sort: None,
             variant: false,
             hints: Map::new(),
+        }
+    }
+
+    /// Bits of a whole number, as far as destinations tell them apart: 16, 32 or 64.
+    pub fn whole_bits(&self) -> u32 {
+        match self.precision {
+            Some(bits) if bits <= 16 => 16,
+            Some(bits) if bits <= 32 => 32,
+            _ => 64,
+        }
+    }
+
+    /// The type of its values in Arrow.
+    pub fn arrow_type(&self) -> ArrowType {
+        match self.data_type {
+            DataType::Text | DataType::Json => ArrowType::Utf8,
+            DataType::Double => ArrowType::Float64,
+            DataType::Bool => ArrowType::Boolean,
+            DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            DataType::Bigint => match self.whole_bits() {
+                16 => ArrowType::Int16,
+                32 => ArrowType::Int32,
+                _ => ArrowType::Int64,
+            },
+            DataType::Binary => ArrowType::Binary,
+            DataType::Wei | DataType::Decimal => {
+                let (precision, scale) = self.decimal_shape();
+                ArrowType::Decimal128(precision, scale)
+            }
+            DataType::Date => ArrowType::Date32,
+            DataType::Time => ArrowType::Time64(TimeUnit::Microsecond),
         }
     }
 

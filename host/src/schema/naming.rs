@@ -1,9 +1,15 @@
-//! Names of tables and columns: dlt's snake_case convention, so that models built on dlt's tables keep working.
+//! Names of tables and columns: dlt's snake_case convention, so that models built on dlt's tables keep working; or the
+//! keys as they are.
 //!
-//! Must never look at data: a name depends on the key it comes from and on the longest identifier, nothing else.
+//! A name depends on the key it comes from and on what the destination takes, never on data. Two keys may come to one
+//! name: who keeps them apart is `normalize`, which knows what is there already.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha3::Shake128;
 use sha3::digest::{ExtendableOutput as _, Update as _, XofReader as _};
 
@@ -12,21 +18,68 @@ const SEPARATOR: &str = "__";
 /// Name of a key without a letter in it.
 const EMPTY: &str = "_empty";
 
-/// The convention, for a destination's longest identifier.
-#[derive(Debug, Clone, Copy)]
+/// How keys become names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Convention {
+    /// dlt's: lower-case ASCII with underscores.
+    #[default]
+    SnakeCase,
+    /// As they are.
+    Direct,
+}
+
+/// A convention, with what a destination takes.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Naming {
-    max_length: usize,
+    pub convention: Convention,
+    /// Longest identifier, in bytes.
+    pub max_length: usize,
+    /// Names in lower case that no column can have.
+    pub reserved_columns: &'static [&'static str],
+    /// What no table's name can begin with, in lower case.
+    pub reserved_tables: &'static [&'static str],
 }
 
 impl Naming {
-    /// `max_length` is in bytes; names are ASCII.
-    pub fn new(max_length: usize) -> Self {
-        // A tag takes 6 bytes; below that names could not be told apart at all.
-        Self { max_length: max_length.max(16) }
+    /// The name of a record's key.
+    pub fn path(&self, key: &str) -> String {
+        let mut name = self.convert(key);
+        // In snake_case no key comes to a name that ends in an underscore, so this one is free.
+        if self.reserved_columns.contains(&&*fold(&name)) {
+            name.push('_');
+        }
+        name
     }
 
-    /// The name of a record's key, or of a table: split at `__`, each part normalized, joined again.
-    pub fn path(&self, key: &str) -> String {
+    /// The name of a table, or of the part of one.
+    pub fn table(&self, key: &str) -> String {
+        let mut name = self.convert(key);
+        if self.convention == Convention::Direct {
+            name = self.table_path(name);
+        }
+        let folded = fold(&name);
+        if self.reserved_tables.iter().any(|start| folded.starts_with(start)) {
+            name.insert(0, '_');
+        }
+        self.shorten(name, key)
+    }
+
+    /// A table's name without what no folder's name has: in files a table is a folder.
+    pub fn table_path(&self, name: String) -> String {
+        if self.convention == Convention::SnakeCase {
+            return name;
+        }
+        let name = name.replace(|part: char| matches!(part, '/' | '\\') || part.is_control(), "_");
+        if name.starts_with('.') { name.replacen('.', "_", 1) } else { name }
+    }
+
+    /// In snake_case: split at `__`, each part normalized, joined again.
+    fn convert(&self, key: &str) -> String {
+        if self.convention == Convention::Direct {
+            let name = if key.trim().is_empty() { EMPTY.to_owned() } else { key.replace('\0', "_") };
+            return self.shorten(name, key);
+        }
         let parts: Vec<String> = key
             .split(SEPARATOR)
             .map(str::trim)
@@ -44,7 +97,7 @@ impl Naming {
     /// The name of something nested: parts that are normalized already, joined and shortened.
     pub fn nested(&self, parent: &str, name: &str) -> String {
         let path = join(parent, name);
-        if path.len() <= self.max_length {
+        if path.len() <= self.longest() {
             return path;
         }
         let tag = tag(&path);
@@ -56,23 +109,49 @@ impl Naming {
         self.nested(column, &format!("v_{data_type}"))
     }
 
-    /// A second name for a key whose own name another key has taken: the same for the same key in every run.
-    pub fn tagged(&self, name: &str, key: &str) -> String {
-        let tagged = format!("{name}_{}", tag(key));
-        self.shorten(tagged, key)
+    /// The names that a key can have, best first: its own, then ever others with a tag, which are the same for the same key
+    /// in every run.
+    pub fn candidates<'a>(&'a self, name: &'a str, key: &'a str) -> impl Iterator<Item = String> + 'a {
+        let tagged = (0_u32..).map(move |attempt| match attempt {
+            0 => self.shorten(format!("{name}_{}", tag(key)), key),
+            attempt => self.shorten(format!("{name}_{}", tag(&format!("{key}\n{attempt}"))), key),
+        });
+        std::iter::once(name.to_owned()).chain(tagged)
+    }
+
+    /// A tag takes 6 bytes; below that names could not be told apart at all.
+    fn longest(&self) -> usize {
+        self.max_length.max(16)
     }
 
     fn shorten(&self, name: String, original: &str) -> String {
-        if name.len() <= self.max_length { name } else { self.trim_and_tag(&name, &tag(original)) }
+        if name.len() <= self.longest() { name } else { self.trim_and_tag(&name, &tag(original)) }
     }
 
-    /// Replaces the middle with the tag, as dlt does. Names are ASCII here, so any byte is a boundary.
+    /// Replaces the middle with the tag, as dlt does.
     fn trim_and_tag(&self, name: &str, tag: &str) -> String {
-        let remaining = self.max_length - tag.len();
-        let tail = remaining / 2;
-        let head = remaining - tail;
-        format!("{}{tag}{}", &name[..head], &name[name.len() - tail..])
+        let remaining = self.longest() - tag.len();
+        let mut tail = name.len() - remaining / 2;
+        let mut head = remaining - remaining / 2;
+        while !name.is_char_boundary(head) {
+            head -= 1;
+        }
+        while !name.is_char_boundary(tail) {
+            tail += 1;
+        }
+        format!("{}{tag}{}", &name[..head], &name[tail..])
     }
+}
+
+/// What databases compare of a name: most take no notice of its case.
+pub fn fold(name: &str) -> Cow<'_, str> {
+    let is_folded = name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_folded { Cow::Borrowed(name) } else { Cow::Owned(name.to_lowercase()) }
+}
+
+/// A name that is no longer than so many bytes and ends as it should, with a tag of the whole in its middle.
+pub fn shortened(name: &str, max_length: usize) -> String {
+    Naming { max_length, ..Naming::default() }.shorten(name.to_owned(), name)
 }
 
 /// Joins normalized parts; an empty parent adds nothing.
@@ -188,7 +267,7 @@ mod tests {
 
     #[test]
     fn keys_become_snake_case() {
-        let naming = Naming::new(65536);
+        let naming = Naming { max_length: 65536, ..Naming::default() };
         let cases = [
             ("id", "id"),
             ("createdAt", "created_at"),
@@ -217,7 +296,7 @@ mod tests {
 
     #[test]
     fn long_names_keep_both_ends_around_a_tag() {
-        let naming = Naming::new(63);
+        let naming = Naming { max_length: 63, ..Naming::default() };
         let key = "a".repeat(50) + "B" + &"c".repeat(50);
         let name = naming.path(&key);
         assert_eq!(name.len(), 63);
@@ -229,8 +308,34 @@ mod tests {
 
     #[test]
     fn a_tag_depends_on_the_key_alone() {
-        let naming = Naming::new(63);
-        assert_eq!(naming.tagged("a_b", "A b"), naming.tagged("a_b", "A b"));
-        assert_ne!(naming.tagged("a_b", "A b"), naming.tagged("a_b", "A  b"));
+        let naming = Naming { max_length: 63, ..Naming::default() };
+        let names = |key| naming.candidates("a_b", key).take(4).collect::<Vec<_>>();
+        assert_eq!(names("A b"), names("A b"));
+        let all: std::collections::HashSet<String> = names("A b").into_iter().chain(names("A  b")).collect();
+        assert_eq!(all.len(), 7, "{all:?}");
+    }
+
+    #[test]
+    fn direct_names_are_the_keys() {
+        let naming = Naming {
+            convention: Convention::Direct,
+            max_length: 20,
+            reserved_columns: &["rowid"],
+            reserved_tables: &["sqlite_"],
+        };
+        for (key, name) in [
+            ("createdAt", "createdAt"),
+            ("Price ($)", "Price ($)"),
+            ("名前", "名前"),
+            (" ", "_empty"),
+            ("RowId", "RowId_"),
+        ] {
+            assert_eq!(naming.path(key), name);
+        }
+        for (key, name) in [("a/b", "a_b"), ("..", "_."), ("SQLite_x", "_SQLite_x"), ("Tasks", "Tasks")] {
+            assert_eq!(naming.table(key), name);
+        }
+        let long = naming.path(&"ü".repeat(30));
+        assert!(long.len() <= 20 && long.starts_with('ü') && long.ends_with('ü'), "{long}");
     }
 }

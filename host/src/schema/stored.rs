@@ -13,6 +13,8 @@ use super::{Column, DataType, MergeStrategy, Scd2, Schema, SortOrder, TableSchem
 use crate::error::{Error, ErrorKind, Result};
 
 const ENGINE_VERSION: u64 = 11;
+/// A child table's `source`.
+const SOURCE: &str = "x-original-key";
 
 /// A schema in dlt's form.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,11 +91,11 @@ impl Schema {
         let roots: Vec<(String, String)> =
             self.tables.keys().map(|name| (name.clone(), self.root_of(name).to_owned())).collect();
         for (name, root) in roots.into_iter().filter(|(name, root)| name != root) {
-            let Some(root) = self.tables.get(&root).cloned() else { continue };
+            let Some(root) = self.tables.get(&root) else { continue };
+            let (stream, disposition, strategy) =
+                (root.stream.clone(), root.write_disposition, root.merge_strategy.clone());
             if let Some(table) = self.tables.get_mut(&name) {
-                table.stream = root.stream;
-                table.write_disposition = root.write_disposition;
-                table.merge_strategy = root.merge_strategy;
+                (table.stream, table.write_disposition, table.merge_strategy) = (stream, disposition, strategy);
             }
         }
     }
@@ -103,7 +105,12 @@ impl Schema {
             table.columns.values().map(|column| (column.name.clone(), column_to_stored(column))).collect();
         let mut stored = json!({"name": table.name, "columns": columns, "x-normalizer": {"seen-data": true}});
         match &table.parent {
-            Some(parent) => stored["parent"] = json!(parent),
+            Some(parent) => {
+                stored["parent"] = json!(parent);
+                if let Some(source) = &table.source {
+                    stored[SOURCE] = json!(source);
+                }
+            }
             None => {
                 stored["write_disposition"] = json!(table.write_disposition.name());
                 stored["resource"] = json!(table.stream);
@@ -142,7 +149,9 @@ fn table_from_stored(name: &str, stored: &Value) -> TableSchema {
     TableSchema {
         name: name.to_owned(),
         stream: text("resource").unwrap_or(name).to_owned(),
+        shared_with: Vec::new(),
         parent: text("parent").map(str::to_owned),
+        source: text(SOURCE).map(str::to_owned),
         write_disposition,
         merge_strategy,
         columns,
@@ -307,7 +316,9 @@ mod tests {
         let table = |name: &str, parent: Option<&str>, columns: Vec<Column>| TableSchema {
             name: name.to_owned(),
             stream: "orders".to_owned(),
+            shared_with: Vec::new(),
             parent: parent.map(str::to_owned),
+            source: parent.map(|_| "Lines".to_owned()),
             write_disposition: WriteDisposition::Merge,
             merge_strategy: MergeStrategy::Upsert,
             columns: columns.into_iter().map(|column| (column.name.clone(), column)).collect(),

@@ -4,7 +4,7 @@
 
 mod types;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
 use duckdb::{Config, Connection};
@@ -22,26 +22,42 @@ const MEMORY_STEP: u32 = 4;
 const THREADS: i64 = 2;
 /// How much of what DuckDB has freed its allocator may keep for later.
 const ALLOCATOR_KEEPS: &str = "16MB";
-/// How DuckDB begins to say that its limit was too low.
-const OUT_OF_MEMORY: &str = "Out of Memory Error";
+/// What DuckDB says when its limit was too low: of a statement, and of an append, which needs some memory for each column.
+const OUT_OF_MEMORY: [&str; 3] = ["Out of Memory Error", "failed to allocate", "failed to pin block"];
 /// What the file is attached as: no dataset is called so.
 const CATALOG: &str = "airlock file";
 
 /// What DuckDB says. Its error has a cause of its own, "Unknown error code", which says nothing.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Opens or makes the file. It stays locked for other processes until the destination is dropped.
+/// Opens the file, or makes it when the first package comes. It stays locked for other processes until the destination is
+/// dropped.
 pub(super) fn open(path: &Path, dataset: &str) -> Result<SqlDestination<DuckDb>> {
     check_folder(path)?;
-    create(path).map_err(|error| unopened(path, error))?;
-    let connection = connect(path).map_err(|error| unopened(path, error))?;
-    Ok(SqlDestination::new(DuckDb { connection, memory_limit: MEMORY_LIMIT }, dataset))
+    let mut database = DuckDb { path: path.to_owned(), connection: None, memory_limit: MEMORY_LIMIT };
+    if path.exists() {
+        database.connect()?;
+    }
+    Ok(SqlDestination::new(database, dataset))
 }
 
 pub(super) struct DuckDb {
-    connection: Connection,
+    path: PathBuf,
+    connection: Option<Connection>,
     /// In megabytes.
     memory_limit: u32,
+}
+
+impl DuckDb {
+    fn connect(&mut self) -> Result<()> {
+        create(&self.path).map_err(|error| unopened(&self.path, error))?;
+        self.connection = Some(connect(&self.path).map_err(|error| unopened(&self.path, error))?);
+        Ok(())
+    }
+
+    fn connection(&self) -> Result<&Connection> {
+        self.connection.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "the DuckDB file is not open"))
+    }
 }
 
 /// Makes the file unless it is there, under another name first: one that is half made would be no DuckDB file for ever.
@@ -103,12 +119,13 @@ impl Database for DuckDb {
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64> {
-        self.connection.execute(sql, []).map(|count| count as u64).map_err(refused)
+        self.connection()?.execute(sql, []).map(|count| count as u64).map_err(refused)
     }
 
     fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let connection = self.connection()?;
         let read = || {
-            let mut statement = self.connection.prepare(sql)?;
+            let mut statement = connection.prepare(sql)?;
             let mut rows = statement.query([])?;
             let mut read = Vec::new();
             while let Some(row) = rows.next()? {
@@ -120,23 +137,37 @@ impl Database for DuckDb {
         read().map_err(refused)
     }
 
+    fn is_there(&self) -> bool {
+        self.connection.is_some() || self.path.exists()
+    }
+
+    fn reconnect(&mut self) -> Result<bool> {
+        let is_closed = self.connection.is_none();
+        if is_closed {
+            self.connect()?;
+        }
+        Ok(is_closed)
+    }
+
     fn takes_more_memory(&mut self, error: &Error) -> bool {
-        let lacked = error.causes().iter().any(|cause| cause.contains(OUT_OF_MEMORY));
+        let lacked = error.causes().iter().any(|cause| OUT_OF_MEMORY.iter().any(|words| cause.contains(words)));
         if !lacked || self.memory_limit >= MOST_MEMORY {
             return false;
         }
         self.memory_limit *= MEMORY_STEP;
         tracing::info!("DuckDB needs more memory: it may take {} MB now", self.memory_limit);
-        self.connection.execute_batch(&format!("SET memory_limit = '{}MB'", self.memory_limit)).is_ok()
+        let set = format!("SET memory_limit = '{}MB'", self.memory_limit);
+        self.connection().is_ok_and(|connection| connection.execute_batch(&set).is_ok())
     }
 
     fn append(&mut self, table: &TableName, batch: &RecordBatch) -> Result<()> {
         let schema = batch.schema();
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let connection = self.connection()?;
         let append = || {
             let mut appender = match &table.schema {
-                Some(schema) => self.connection.appender_with_columns_to_db(&table.table, schema, &columns)?,
-                None => self.connection.appender_with_columns(&table.table, &columns)?,
+                Some(schema) => connection.appender_with_columns_to_db(&table.table, schema, &columns)?,
+                None => connection.appender_with_columns(&table.table, &columns)?,
             };
             appender.append_record_batch(batch.clone())?;
             appender.flush()
@@ -152,9 +183,9 @@ mod tests {
     #[test]
     fn what_lacks_memory_gets_more_of_it_and_what_is_wrong_does_not() {
         let folder = tempfile::tempdir().unwrap();
-        create(&folder.path().join("x.duckdb")).unwrap();
-        let connection = connect(&folder.path().join("x.duckdb")).unwrap();
-        let mut database = DuckDb { connection, memory_limit: MEMORY_LIMIT };
+        let path = folder.path().join("x.duckdb");
+        let mut database = DuckDb { path, connection: None, memory_limit: MEMORY_LIMIT };
+        assert!(!database.is_there() && database.reconnect().unwrap() && !database.reconnect().unwrap());
         let wrong = database.execute("SELECT 1 FROM nothing").unwrap_err();
         assert!(!database.takes_more_memory(&wrong));
         // One value can't be spilled.

@@ -16,13 +16,22 @@ impl Dialect for DuckDb {
         65_536
     }
 
+    /// Of each row its place, by which a merge finds it.
+    fn reserved_columns(&self) -> &'static [&'static str] {
+        &["rowid"]
+    }
+
     fn column_type(&self, column: &Column) -> String {
         let name = match column.data_type {
             DataType::Text => "VARCHAR",
             DataType::Double => "DOUBLE",
             DataType::Bool => "BOOLEAN",
             DataType::Timestamp => "TIMESTAMP WITH TIME ZONE",
-            DataType::Bigint => "BIGINT",
+            DataType::Bigint => match column.whole_bits() {
+                16 => "SMALLINT",
+                32 => "INTEGER",
+                _ => "BIGINT",
+            },
             DataType::Binary => "BLOB",
             DataType::Json => "JSON",
             DataType::Date => "DATE",

@@ -18,9 +18,21 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes it.
+    /// It is made by the first file in it; whether that can be done shows here.
     pub(super) fn open(root: &Path) -> Result<Self> {
-        fs::create_dir_all(root).map_err(|error| refused(error).with_context("folder", root.display().to_string()))?;
+        let cannot = |error: io::Error| refused(error).with_context("folder", root.display().to_string());
+        for folder in std::path::absolute(root).map_err(cannot)?.ancestors() {
+            match fs::metadata(folder) {
+                Ok(found) if !found.is_dir() => return Err(cannot(io::ErrorKind::NotADirectory.into())),
+                Ok(found) if found.permissions().readonly() => {
+                    return Err(cannot(io::ErrorKind::PermissionDenied.into()));
+                }
+                Ok(_) => break,
+                // A part of the path is a file; the folder that holds it says so better.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(error) => return Err(cannot(error)),
+            }
+        }
         Ok(Self { root: root.to_owned() })
     }
 }

@@ -13,6 +13,7 @@ mod plan;
 mod storage;
 mod take_back;
 
+use std::collections::HashSet;
 use std::io;
 
 use self::commit_log::CommitLog;
@@ -54,6 +55,10 @@ impl Destination for Files {
             name: self.format.name(),
             merge: false,
             max_identifier_length: MAX_IDENTIFIER_LENGTH,
+            reserved_columns: &[],
+            reserved_tables: &[],
+            max_columns: usize::MAX,
+            limits_text: false,
             keeps_state: true,
         }
     }
@@ -100,7 +105,8 @@ impl Files {
         let Plan { commit, files, .. } = plan;
 
         log.plan(&commit).map_err(refused)?;
-        let written = package.tables.iter().filter(|rows| files.iter().any(|file| file.table.name == rows.table));
+        let names: HashSet<&str> = files.iter().map(|file| file.table.name.as_str()).collect();
+        let written = package.tables.iter().filter(|rows| names.contains(rows.table.as_str()));
         let rows = written.map(|rows| (rows.table.clone(), rows.rows() as u64)).collect();
         for file in files {
             let older = file.taken_up.iter().map(|path| self.storage.read(path));

@@ -3,6 +3,7 @@
 //! Must never write: until the plan itself is written, a crash leaves what was there.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use arrow::record_batch::RecordBatch;
 use jiff::Timestamp;
@@ -10,9 +11,9 @@ use jiff::Timestamp;
 use super::commit_log::{Commit, Move};
 use super::format::Format;
 use super::storage::Storage;
-use super::take_back::{Gone, Reading, Touched};
+use super::take_back::{Gone, Touched, touched};
 use super::{MAX_IDENTIFIER_LENGTH, partition, refused};
-use crate::destination::root_table;
+use crate::destination::families::Families;
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::LoadPackage;
 use crate::schema::{TableSchema, WriteDisposition};
@@ -28,8 +29,8 @@ const SMALL: u64 = 1 << 20;
 
 /// What a package is going to do to the folder.
 pub(super) struct Plan<'a> {
-    storage: &'a dyn Storage,
-    format: Format,
+    pub(super) storage: &'a dyn Storage,
+    pub(super) format: Format,
     package: &'a LoadPackage,
     pub(super) commit: Commit,
     pub(super) files: Vec<PlannedFile<'a>>,
@@ -57,14 +58,12 @@ impl<'a> Plan<'a> {
     pub(super) fn tables(&mut self) -> Result<()> {
         self.take_back()?;
         let package = self.package;
+        let families = Families::of(package);
         // What earlier packages left of streams that begin or end here.
         for table in package.schema.tables.values() {
-            let stream = &root_table(&package.schema, table).stream;
-            let Some(replacement) = package.replaced.iter().find(|replacement| replacement.stream == *stream) else {
-                continue;
-            };
+            let Some(replacement) = families.replacement(families.root(table)) else { continue };
             check_name(&table.name)?;
-            let staged = self.files(&format!("{STAGING}/{}", table.name))?;
+            let staged = self.files_in(&format!("{STAGING}/{}", table.name))?;
             if replacement.begins {
                 self.remove(staged);
             } else if replacement.ends {
@@ -73,7 +72,7 @@ impl<'a> Plan<'a> {
                 }
             }
             if replacement.ends {
-                let replaced = self.files(&table.name)?;
+                let replaced = self.files_in(&table.name)?;
                 self.remove(replaced);
             }
         }
@@ -82,8 +81,8 @@ impl<'a> Plan<'a> {
                 Error::new(ErrorKind::Internal, format!("rows of the table `{}`, which the schema lacks", rows.table))
             })?;
             check_name(&table.name)?;
-            let root = root_table(&package.schema, table);
-            let replacement = package.replaced.iter().find(|replacement| replacement.stream == root.stream);
+            let root = families.root(table);
+            let replacement = families.replacement(root);
             match (root.write_disposition, replacement) {
                 (WriteDisposition::Skip, _) => continue,
                 (WriteDisposition::Append, _) | (WriteDisposition::Replace, Some(_)) => {}
@@ -124,7 +123,7 @@ impl<'a> Plan<'a> {
             return Ok(Vec::new());
         }
         let in_folder = |path: &str| path.rsplit_once('/').is_some_and(|(parent, _)| parent == folder);
-        let files = self.files(folder)?.into_iter().filter(|(path, size)| *size < SMALL && in_folder(path));
+        let files = self.files_in(folder)?.into_iter().filter(|(path, size)| *size < SMALL && in_folder(path));
         let small: Vec<String> = files.map(|(path, _)| path).collect();
         Ok(if small.len() < SMALL_FILES { Vec::new() } else { small })
     }
@@ -163,17 +162,18 @@ impl<'a> Plan<'a> {
     /// them.
     fn take_back(&mut self) -> Result<()> {
         let package = self.package;
+        if package.taken_back.is_empty() {
+            return Ok(());
+        }
+        let families = Families::of(package);
         let mut number = 0;
-        for taken in &package.taken_back {
+        for root in families.roots() {
+            let taken = package.taken_back.iter().filter(|taken| root.is_filled_by(&taken.stream));
+            let loads = Rc::new(taken.flat_map(|taken| taken.loads.iter().cloned()).collect());
             for folder in ["", STAGING] {
-                let reading = Reading {
-                    format: self.format,
-                    files: &|folder| self.files(folder),
-                    read: &|path| self.storage.read(path),
-                };
                 // What waits has taken up nothing.
                 let is_of_one_load = folder == STAGING || !self.format.can_be_joined();
-                for touched in reading.touched(&package.schema, taken, folder, is_of_one_load)? {
+                for touched in touched(self, &families.family(root), &loads, folder, is_of_one_load)? {
                     let Touched { table, path: old, without } = touched;
                     if without.is_some() {
                         number += 1;
@@ -194,7 +194,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The data files in a folder of the dataset, but those that are taken back.
-    fn files(&self, folder: &str) -> Result<Vec<(String, u64)>> {
+    pub(super) fn files_in(&self, folder: &str) -> Result<Vec<(String, u64)>> {
         let end = format!(".{}", self.format.extension());
         let files = self.storage.files(folder).map_err(refused)?;
         let stays = |path: &String| path.ends_with(&end) && !self.taken_back.contains(path);

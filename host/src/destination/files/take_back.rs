@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::format::Format;
+use super::plan::Plan;
 use super::{commit_log, refused};
-use crate::destination::sql::{LOAD_ID, family};
+use crate::destination::sql::LOAD_ID;
 use crate::error::{Error, ErrorKind, Result};
-use crate::package::TakenBack;
-use crate::schema::{Schema, TableSchema};
+use crate::schema::TableSchema;
 
 /// Rows that go: those with one of these values in a column.
 #[derive(Debug, Clone)]
@@ -29,74 +29,56 @@ pub(super) struct Touched<'a> {
     pub(super) without: Option<Gone>,
 }
 
-/// The files of a table's folder and those below, or of what waits for a table; and a file's content.
-pub(super) struct Reading<'a> {
-    pub(super) format: Format,
-    pub(super) files: &'a dyn Fn(&str) -> Result<Vec<(String, u64)>>,
-    pub(super) read: &'a dyn Fn(&str) -> std::io::Result<Vec<u8>>,
+/// Every file of a root table and those below it, in their folders below `folder`, that holds rows of these loads. Where a
+/// file has the rows of one load and no others, its name is enough.
+pub(super) fn touched<'s>(
+    plan: &Plan<'s>,
+    family: &[&'s TableSchema],
+    loads: &Rc<HashSet<String>>,
+    folder: &str,
+    is_of_one_load: bool,
+) -> Result<Vec<Touched<'s>>> {
+    let mut touched = Vec::new();
+    let Some(oldest) = loads.iter().min_by_key(|load| commit_log::order(load)) else { return Ok(touched) };
+    // Of each table, the ids of the rows that go.
+    let mut ids: HashMap<&str, Rc<HashSet<String>>> = HashMap::new();
+    for table in family {
+        let gone = match table.parent.as_deref() {
+            None => Gone { column: LOAD_ID, values: Rc::clone(loads) },
+            Some(parent) => Gone { column: "_dlt_parent_id", values: ids.get(parent).cloned().unwrap_or_default() },
+        };
+        let mut gone_ids = HashSet::new();
+        for (path, _) in plan.files_in(format!("{folder}/{}", table.name).trim_start_matches('/'))? {
+            let Some(load) = load_of(&path, plan.format) else { continue };
+            let may_hold = if is_of_one_load {
+                loads.contains(load)
+            } else {
+                !gone.values.is_empty() && commit_log::order(load) >= commit_log::order(oldest)
+            };
+            if !may_hold {
+                continue;
+            }
+            let mut without = None;
+            if !is_of_one_load {
+                let content = plan.storage.read(&path).map_err(refused)?;
+                let found = plan.format.rows_with(content, &gone).map_err(|error| {
+                    Error::new(ErrorKind::Destination, format!("{path} can't be read")).with_source(error)
+                })?;
+                if found.ids.is_empty() {
+                    continue;
+                }
+                gone_ids.extend(found.ids);
+                without = found.others.then(|| gone.clone());
+            }
+            touched.push(Touched { table, path, without });
+        }
+        ids.insert(&table.name, Rc::new(gone_ids));
+    }
+    Ok(touched)
 }
 
-impl Reading<'_> {
-    /// Every file in the tables' folders below `folder` that holds rows of these loads. Where a file has the rows of one
-    /// load and no others, its name is enough.
-    pub(super) fn touched<'s>(
-        &self,
-        schema: &'s Schema,
-        taken: &TakenBack,
-        folder: &str,
-        is_of_one_load: bool,
-    ) -> Result<Vec<Touched<'s>>> {
-        let mut touched = Vec::new();
-        let Some(oldest) = taken.loads.iter().min_by_key(|load| commit_log::order(load)) else { return Ok(touched) };
-        let loads: Rc<HashSet<String>> = Rc::new(taken.loads.iter().cloned().collect());
-        for root in schema.tables.values().filter(|table| table.parent.is_none() && table.stream == taken.stream) {
-            // Of each table, the ids of the rows that go.
-            let mut ids: HashMap<&str, Rc<HashSet<String>>> = HashMap::new();
-            for table in family(schema, root) {
-                let gone = match table.parent.as_deref() {
-                    None => Gone { column: LOAD_ID, values: Rc::clone(&loads) },
-                    Some(parent) => {
-                        let values = ids.get(parent).cloned().unwrap_or_default();
-                        Gone { column: "_dlt_parent_id", values }
-                    }
-                };
-                let mut gone_ids = HashSet::new();
-                for (path, _) in (self.files)(format!("{folder}/{}", table.name).trim_start_matches('/'))? {
-                    let Some(load) = self.load_of(&path) else { continue };
-                    if commit_log::order(load) < commit_log::order(oldest) {
-                        continue;
-                    }
-                    let stays = if is_of_one_load {
-                        if !loads.contains(load) {
-                            continue;
-                        }
-                        false
-                    } else {
-                        if gone.values.is_empty() {
-                            continue;
-                        }
-                        let content = (self.read)(&path).map_err(refused)?;
-                        let found = self.format.rows_with(content, &gone).map_err(|error| {
-                            Error::new(ErrorKind::Destination, format!("{path} can't be read")).with_source(error)
-                        })?;
-                        if found.ids.is_empty() {
-                            continue;
-                        }
-                        gone_ids.extend(found.ids);
-                        found.others
-                    };
-                    let without = stays.then(|| gone.clone());
-                    touched.push(Touched { table, path, without });
-                }
-                ids.insert(&table.name, Rc::new(gone_ids));
-            }
-        }
-        Ok(touched)
-    }
-
-    /// The load id in a file's name, `FOLDER/<load id>.<number>.<format>`.
-    fn load_of<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let name = path.rsplit('/').next()?.strip_suffix(self.format.extension())?.strip_suffix('.')?;
-        name.rsplit_once('.').map(|(load, _)| load)
-    }
+/// The load id in a file's name, `FOLDER/<load id>.<number>.<format>`.
+fn load_of(path: &str, format: Format) -> Option<&str> {
+    let name = path.rsplit('/').next()?.strip_suffix(format.extension())?.strip_suffix('.')?;
+    name.rsplit_once('.').map(|(load, _)| load)
 }

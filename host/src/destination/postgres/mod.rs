@@ -34,6 +34,11 @@ const CHECK_CONNECTION: &str =
 
 /// Connects. Every mode of `sslmode` but `disable` checks the server's certificate.
 pub(super) fn open(url: &str, dataset: &str) -> Result<SqlDestination<Postgres>> {
+    let longest = types::Postgres.max_identifier_length();
+    if dataset.len() > longest {
+        let message = format!("the dataset's name is {} bytes long, PostgreSQL takes {longest}", dataset.len());
+        return Err(Error::new(ErrorKind::Usage, message).with_help("give a shorter one with --dataset NAME"));
+    }
     let (url, roots) = encryption::of_url(url);
     let mut config = Config::from_str(&url).map_err(|error| {
         Error::new(ErrorKind::Usage, "this is not a PostgreSQL URL")

@@ -15,6 +15,9 @@ use crate::schema::{Column, DataType};
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
+/// In characters.
+const LONGEST_VARCHAR: u32 = 10_485_760;
+
 pub(super) struct Postgres;
 
 impl Dialect for Postgres {
@@ -26,17 +29,40 @@ impl Dialect for Postgres {
         63
     }
 
+    fn max_columns(&self) -> usize {
+        1600
+    }
+
+    fn limits_text(&self) -> bool {
+        true
+    }
+
+    fn reserved_columns(&self) -> &'static [&'static str] {
+        &["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"]
+    }
+
     fn column_type(&self, column: &Column) -> String {
+        let of = |name: &str, most: u32| match column.precision {
+            Some(precision) if precision <= most => name.replacen('#', &format!("({precision})"), 1),
+            _ => name.replacen('#', "", 1),
+        };
         let name = match column.data_type {
+            DataType::Text if column.precision.is_some_and(|length| length > 0) => {
+                return of("varchar#", LONGEST_VARCHAR);
+            }
             DataType::Text => "varchar",
             DataType::Double => "double precision",
             DataType::Bool => "boolean",
-            DataType::Timestamp => "timestamp with time zone",
-            DataType::Bigint => "bigint",
+            DataType::Timestamp => return of("timestamp# with time zone", 6),
+            DataType::Bigint => match column.whole_bits() {
+                16 => "smallint",
+                32 => "integer",
+                _ => "bigint",
+            },
             DataType::Binary => "bytea",
             DataType::Json => "jsonb",
             DataType::Date => "date",
-            DataType::Time => "time",
+            DataType::Time => return of("time#", 6),
             DataType::Wei => "numeric(78,0)",
             DataType::Decimal => {
                 let (precision, scale) = column.decimal_shape();

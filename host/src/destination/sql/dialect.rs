@@ -5,7 +5,7 @@
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::schema::Column;
+use crate::schema::{Column, shortened};
 
 /// The two places of a dataset: what readers see, and what stands beside it until it takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,15 +41,39 @@ pub(crate) trait Dialect: Sync {
     /// Longest identifier, in bytes.
     fn max_identifier_length(&self) -> usize;
 
+    /// Of one table.
+    fn max_columns(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Whether a text is no longer than its column's precision.
+    fn limits_text(&self) -> bool {
+        false
+    }
+
+    /// Names in lower case of columns that every table has already.
+    fn reserved_columns(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What no table's name can begin with, in lower case.
+    fn reserved_tables(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn column_type(&self, column: &Column) -> String;
 
     /// Where a table of an area lies. By default in a schema of the dataset's name.
     fn locate(&self, dataset: &str, area: Area, table: &str) -> TableName {
-        let schema = match area {
+        TableName { schema: Some(self.schema(dataset, area)), table: table.to_owned() }
+    }
+
+    /// A schema's name; longer than identifiers may be, it is shortened by ourselves, for a database would cut its end off.
+    fn schema(&self, dataset: &str, area: Area) -> String {
+        match area {
             Area::Dataset => dataset.to_owned(),
-            Area::Staging => format!("{dataset}_staging"),
-        };
-        TableName { schema: Some(schema), table: table.to_owned() }
+            Area::Staging => shortened(&format!("{dataset}_staging"), self.max_identifier_length()),
+        }
     }
 
     /// Makes an area unless it is there; none where there is nothing to make.
@@ -61,8 +85,8 @@ pub(crate) trait Dialect: Sync {
     /// A query for what is there, one row per column: area (`dataset`, `staging`), table, column, whether it may be null
     /// (`YES`, `NO`).
     fn catalog(&self, dataset: &str) -> String {
-        let dataset_schema = literal(dataset);
-        let staging_schema = literal(&format!("{dataset}_staging"));
+        let dataset_schema = literal(&self.schema(dataset, Area::Dataset));
+        let staging_schema = literal(&self.schema(dataset, Area::Staging));
         format!(
             "SELECT CASE WHEN table_schema = {dataset_schema} THEN 'dataset' ELSE 'staging' END, table_name, column_name, \
              is_nullable FROM information_schema.columns WHERE table_catalog = current_catalog AND table_schema IN \

@@ -3,6 +3,8 @@
 //! Every statement works on whole sets (hash joins), never row by row, so that merging into a large table stays fast.
 //! Rows of child tables follow their parents by `_dlt_parent_id`. Must never touch a database: it makes text.
 
+use std::collections::HashMap;
+
 use super::LOAD_ID;
 use super::dialect::{Area, Dialect, identifier, identifiers, literal, parse_timestamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +15,8 @@ pub(crate) struct Family<'a> {
     pub(crate) dialect: &'a dyn Dialect,
     pub(crate) dataset: &'a str,
     pub(crate) tables: Vec<&'a TableSchema>,
+    /// The same by their names.
+    by_name: HashMap<&'a str, &'a TableSchema>,
 }
 
 /// How staged rows are merged, in four steps: the children need a look only if the first one deleted something, and the
@@ -36,7 +40,12 @@ enum Keep {
     Last,
 }
 
-impl Family<'_> {
+impl<'a> Family<'a> {
+    pub(crate) fn new(dialect: &'a dyn Dialect, dataset: &'a str, tables: Vec<&'a TableSchema>) -> Self {
+        let by_name = tables.iter().map(|table| (table.name.as_str(), *table)).collect();
+        Self { dialect, dataset, tables, by_name }
+    }
+
     /// All rows of the dataset's tables go, the staged ones come.
     pub(crate) fn replace(&self) -> Vec<String> {
         let clear =
@@ -246,8 +255,7 @@ impl Family<'_> {
     }
 
     fn parent(&self, table: &TableSchema) -> Option<&TableSchema> {
-        let parent = table.parent.as_deref()?;
-        self.tables.iter().copied().find(|candidate| candidate.name == parent)
+        self.by_name.get(table.parent.as_deref()?).copied()
     }
 
     fn target(&self, table: &TableSchema) -> String {
@@ -323,6 +331,8 @@ mod tests {
         TableSchema {
             name: name.to_owned(),
             stream: "t".to_owned(),
+            shared_with: Vec::new(),
+            source: None,
             parent: parent.map(str::to_owned),
             write_disposition: WriteDisposition::Merge,
             merge_strategy: MergeStrategy::DeleteInsert,
@@ -339,7 +349,7 @@ mod tests {
         let root = table("t", None, vec![key("a"), key("b\"")]);
         let child = table("t__c", Some("t"), vec![Column::new("k", DataType::Text)]);
         let grandchild = table("t__c__g", Some("t__c"), vec![Column::new("g", DataType::Text)]);
-        let family = Family { dialect: &Plain, dataset: "d", tables: vec![&root, &child, &grandchild] };
+        let family = Family::new(&Plain, "d", vec![&root, &child, &grandchild]);
         let merge = family.merge(&MergeStrategy::DeleteInsert, 0).unwrap();
         let matched = r#"("a", "b""") IN (SELECT "a", "b""" FROM "d_staging"."t")"#;
         let of_root = format!(r#""_dlt_parent_id" IN (SELECT "_dlt_id" FROM "d"."t" WHERE {matched})"#);
@@ -371,7 +381,7 @@ mod tests {
             (&hidden, MergeStrategy::DeleteInsert, ErrorKind::Destination),
         ];
         for (root, strategy, kind) in cases {
-            let family = Family { dialect: &Plain, dataset: "d", tables: vec![root] };
+            let family = Family::new(&Plain, "d", vec![root]);
             assert_eq!(family.merge(&strategy, 0).unwrap_err().kind(), kind, "{strategy:?}");
         }
     }

@@ -8,16 +8,19 @@ mod merge;
 mod system;
 mod tables;
 
+use std::collections::HashSet;
+
 use arrow::record_batch::RecordBatch;
 
 use self::dialect::{Area, Dialect, TableName};
 use self::merge::Family;
 use self::tables::Catalog;
-use super::{Capabilities, Destination, Stored, root_table};
+use super::families::Families;
+use super::{Capabilities, Destination, Stored, about_table, unknown_pipeline};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::package::{LoadPackage, LoadReceipt, TableBatch};
-use crate::schema::{MergeStrategy, Schema, TableSchema, WriteDisposition};
+use crate::schema::{MergeStrategy, TableSchema, WriteDisposition};
 use crate::state::State;
 
 /// The column of a root table that says which package a row came with.
@@ -36,6 +39,11 @@ pub(crate) trait Database: Send {
     /// Appends rows to a table, in their order, within the transaction. Columns are matched by name; those that the batch
     /// lacks become null.
     fn append(&mut self, table: &TableName, batch: &RecordBatch) -> Result<()>;
+
+    /// Whether there is anything yet: a file is made by the first package, not before.
+    fn is_there(&self) -> bool {
+        true
+    }
 
     /// Called before each use: connects again if the connection broke, and says whether it did.
     fn reconnect(&mut self) -> Result<bool> {
@@ -97,8 +105,13 @@ impl<D: Database> SqlDestination<D> {
     }
 
     fn write(&mut self, package: &LoadPackage) -> Result<LoadReceipt> {
-        let mut load =
-            Load { database: &mut self.database, dataset: &self.dataset, package, catalog: Catalog::default() };
+        let mut load = Load {
+            database: &mut self.database,
+            dataset: &self.dataset,
+            package,
+            families: Families::of(package),
+            catalog: Catalog::default(),
+        };
         load.prepare()?;
         if load.is_loaded()? {
             return Ok(LoadReceipt { rows: Vec::new(), already_loaded: true });
@@ -126,11 +139,18 @@ impl<D: Database> Destination for SqlDestination<D> {
             name: dialect.name(),
             merge: true,
             max_identifier_length: dialect.max_identifier_length(),
+            reserved_columns: dialect.reserved_columns(),
+            reserved_tables: dialect.reserved_tables(),
+            max_columns: dialect.max_columns(),
+            limits_text: dialect.limits_text(),
             keeps_state: true,
         }
     }
 
     fn read(&mut self, pipeline: &str) -> Result<Stored> {
+        if !self.database.is_there() {
+            return Ok(Stored::default());
+        }
         self.claimed &= !self.database.reconnect()?;
         let catalog = Catalog::from_rows(self.database.query(&self.database.dialect().catalog(&self.dataset))?);
         system::read(&mut self.database, &self.dataset, &catalog, pipeline)
@@ -151,6 +171,9 @@ impl<D: Database> Destination for SqlDestination<D> {
     }
 
     fn write_state(&mut self, pipeline: &str, state: &State) -> Result<()> {
+        if !self.database.is_there() {
+            return Err(unknown_pipeline(pipeline));
+        }
         self.claimed &= !self.database.reconnect()?;
         let catalog = Catalog::from_rows(self.database.query(&self.database.dialect().catalog(&self.dataset))?);
         self.in_transaction(|destination| {
@@ -164,10 +187,11 @@ struct Load<'a, D> {
     database: &'a mut D,
     dataset: &'a str,
     package: &'a LoadPackage,
+    families: Families<'a>,
     catalog: Catalog,
 }
 
-impl<D: Database> Load<'_, D> {
+impl<'a, D: Database> Load<'a, D> {
     /// Reads the catalog and makes what is missing of the dataset and its system tables.
     fn prepare(&mut self) -> Result<()> {
         let dialect = self.database.dialect();
@@ -188,14 +212,17 @@ impl<D: Database> Load<'_, D> {
 
     /// Deletes what earlier packages brought of streams that are read again.
     fn take_back(&mut self) -> Result<()> {
-        let schema = &self.package.schema;
         for taken in &self.package.taken_back {
             for area in [Area::Dataset, Area::Staging] {
-                let roots =
-                    schema.tables.values().filter(|table| table.parent.is_none() && table.stream == taken.stream);
+                let roots: Vec<&TableSchema> =
+                    self.families.roots().filter(|table| table.is_filled_by(&taken.stream)).collect();
                 for root in roots {
-                    let tables: Vec<&TableSchema> =
-                        family(schema, root).into_iter().filter(|table| self.catalog.has(area, &table.name)).collect();
+                    let tables: Vec<&TableSchema> = self
+                        .families
+                        .family(root)
+                        .into_iter()
+                        .filter(|table| self.catalog.has(area, &table.name))
+                        .collect();
                     if !self.catalog.has_column(area, &root.name, LOAD_ID) {
                         continue;
                     }
@@ -203,11 +230,9 @@ impl<D: Database> Load<'_, D> {
                     for table in &tables {
                         self.evolve(area, table)?;
                     }
-                    let family = Family { dialect: self.database.dialect(), dataset: self.dataset, tables };
+                    let family = Family::new(self.database.dialect(), self.dataset, tables);
                     for statement in family.take_back(area, &taken.loads) {
-                        self.database
-                            .execute(&statement)
-                            .map_err(|error| error.with_context("table", root.name.clone()))?;
+                        self.database.execute(&statement).map_err(|error| about_table(error, &root.name))?;
                     }
                 }
             }
@@ -219,12 +244,11 @@ impl<D: Database> Load<'_, D> {
     /// others goes.
     fn clear_staging(&mut self) -> Result<()> {
         let package = self.package;
+        let with_rows: HashSet<&str> = package.tables.iter().map(|rows| rows.table.as_str()).collect();
         for table in package.schema.tables.values() {
-            let stream = &root_table(&package.schema, table).stream;
-            let begun = package.replaced.iter().any(|replaced| replaced.stream == *stream && !replaced.begins);
-            let written = package.replaced.iter().any(|replaced| replaced.stream == *stream)
-                || package.tables.iter().any(|rows| rows.table == table.name);
-            if written && !begun {
+            let replacement = self.families.replacement(self.families.root(table));
+            let begun = replacement.is_some_and(|replaced| !replaced.begins);
+            if (replacement.is_some() || with_rows.contains(table.name.as_str())) && !begun {
                 self.drop_staged(table)?;
             }
         }
@@ -233,16 +257,16 @@ impl<D: Database> Load<'_, D> {
 
     /// Empties the tables of streams that are replaced by this package alone: their rows need no detour by way of staging.
     fn clear_replaced(&mut self) -> Result<()> {
-        let schema = &self.package.schema;
-        for table in schema.tables.values() {
-            let root = root_table(schema, table);
-            if !is_replaced_at_once(self.package, root) || !self.catalog.has(Area::Dataset, &table.name) {
+        for table in self.package.schema.tables.values() {
+            let root = self.families.root(table);
+            if !self.families.is_replaced_at_once(root) || !self.catalog.has(Area::Dataset, &table.name) {
                 continue;
             }
             // Before the rows go: afterwards some databases refuse to change the table in the same transaction.
             self.evolve(Area::Dataset, table)?;
             let name = self.database.dialect().locate(self.dataset, Area::Dataset, &table.name);
-            self.database.execute(&self.database.dialect().clear(&name))?;
+            let clear = self.database.dialect().clear(&name);
+            self.database.execute(&clear).map_err(|error| about_table(error, &table.name))?;
         }
         Ok(())
     }
@@ -253,31 +277,34 @@ impl<D: Database> Load<'_, D> {
         let table = schema.tables.get(&rows.table).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("rows of the table `{}`, which the schema lacks", rows.table))
         })?;
-        let area = match route(self.package, root_table(schema, table))? {
-            Route::Skip => return Ok(None),
-            Route::Direct => Area::Dataset,
-            Route::Staged => Area::Staging,
-        };
+        let area =
+            match route(&self.families, self.families.root(table)).map_err(|error| about_table(error, &table.name))? {
+                Route::Skip => return Ok(None),
+                Route::Direct => Area::Dataset,
+                Route::Staged => Area::Staging,
+            };
         self.evolve(area, table)?;
         let name = self.database.dialect().locate(self.dataset, area, &table.name);
         for batch in &rows.batches {
-            self.database.append(&name, batch).map_err(|error| error.with_context("table", table.name.clone()))?;
+            self.database.append(&name, batch).map_err(|error| about_table(error, &table.name))?;
         }
         Ok(Some(rows.rows() as u64))
     }
 
     /// Staged rows of merges, and of streams that end here, go to the dataset's tables.
     fn take_effect(&mut self) -> Result<()> {
-        let schema = &self.package.schema;
-        for root in schema.tables.values().filter(|table| table.parent.is_none()) {
-            if route(self.package, root).unwrap_or(Route::Skip) != Route::Staged {
+        let roots: Vec<&'a TableSchema> = self.families.roots().collect();
+        for root in roots {
+            if route(&self.families, root).unwrap_or(Route::Skip) != Route::Staged {
                 continue;
             }
-            let replacement = self.package.replaced.iter().find(|replacement| replacement.stream == root.stream);
+            let replacement = self.families.replacement(root);
             if replacement.is_some_and(|replacement| !replacement.ends) {
                 continue;
             }
-            let family: Vec<&TableSchema> = family(schema, root)
+            let family: Vec<&TableSchema> = self
+                .families
+                .family(root)
                 .into_iter()
                 .filter(|table| [Area::Dataset, Area::Staging].iter().any(|area| self.catalog.has(*area, &table.name)))
                 .collect();
@@ -290,7 +317,7 @@ impl<D: Database> Load<'_, D> {
                 self.evolve(Area::Dataset, table)?;
                 self.evolve(Area::Staging, table)?;
             }
-            self.merge(root, &family).map_err(|error| error.with_context("table", root.name.clone()))?;
+            self.merge(root, &family).map_err(|error| about_table(error, &root.name))?;
             for table in &family {
                 self.drop_staged(table)?;
             }
@@ -300,7 +327,7 @@ impl<D: Database> Load<'_, D> {
     }
 
     fn merge(&mut self, root: &TableSchema, tables: &[&TableSchema]) -> Result<()> {
-        let family = Family { dialect: self.database.dialect(), dataset: self.dataset, tables: tables.to_vec() };
+        let family = Family::new(self.database.dialect(), self.dataset, tables.to_vec());
         let apply = match root.write_disposition {
             WriteDisposition::Skip => Vec::new(),
             WriteDisposition::Append => family.insert(),
@@ -343,7 +370,7 @@ impl<D: Database> Load<'_, D> {
             self.database.execute(&statement)?;
         }
         for statement in self.catalog.evolve(dialect, self.dataset, area, table) {
-            self.database.execute(&statement).map_err(|error| error.with_context("table", table.name.clone()))?;
+            self.database.execute(&statement).map_err(|error| about_table(error, &table.name))?;
         }
         Ok(())
     }
@@ -359,10 +386,10 @@ impl<D: Database> Load<'_, D> {
 }
 
 /// Where the rows of a root table and those below it go.
-fn route(package: &LoadPackage, root: &TableSchema) -> Result<Route> {
-    let collected = package.replaced.iter().any(|replacement| replacement.stream == root.stream);
+fn route(families: &Families<'_>, root: &TableSchema) -> Result<Route> {
+    let collected = families.replacement(root).is_some();
     let scd2 = matches!(root.merge_strategy, MergeStrategy::Scd2(_));
-    if is_replaced_at_once(package, root) {
+    if families.is_replaced_at_once(root) {
         return Ok(Route::Direct);
     }
     match root.write_disposition {
@@ -378,21 +405,4 @@ fn route(package: &LoadPackage, root: &TableSchema) -> Result<Route> {
             format!("rows of the stream `{}` came without saying where it begins and ends", root.stream),
         )),
     }
-}
-
-/// Whether all rows that replace a stream's tables are in this package.
-fn is_replaced_at_once(package: &LoadPackage, root: &TableSchema) -> bool {
-    root.write_disposition == WriteDisposition::Replace
-        && package.replaced.iter().any(|replaced| replaced.stream == root.stream && replaced.begins && replaced.ends)
-}
-
-/// A root table and all tables below it, parents before children.
-pub(crate) fn family<'a>(schema: &'a Schema, root: &'a TableSchema) -> Vec<&'a TableSchema> {
-    let mut family = vec![root];
-    let mut next = 0;
-    while let Some(parent) = family.get(next).map(|table| table.name.as_str()) {
-        family.extend(schema.tables.values().filter(|table| table.parent.as_deref() == Some(parent)));
-        next += 1;
-    }
-    family
 }

@@ -2,6 +2,8 @@
 //!
 //! Must never drop a column or change a type: data that is there stays.
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 
 use super::dialect::{Area, Dialect, identifier};
@@ -10,7 +12,7 @@ use crate::schema::{Column, DataType, MergeStrategy, TableSchema, WriteDispositi
 /// What the database has of a dataset: tables by area and name, with their columns and whether these may be null.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
-    tables: IndexMap<(Area, String), IndexMap<String, bool>>,
+    tables: HashMap<(Area, String), IndexMap<String, bool>>,
 }
 
 impl Catalog {
@@ -36,7 +38,7 @@ impl Catalog {
     }
 
     pub(crate) fn remove(&mut self, area: Area, table: &str) {
-        self.tables.shift_remove(&(area, table.to_owned()));
+        self.tables.remove(&(area, table.to_owned()));
     }
 
     /// The statements after which a table has at least the schema's columns; the catalog is told of them.
@@ -135,7 +137,9 @@ fn system(name: &str, columns: &[(&str, DataType, bool)]) -> TableSchema {
     TableSchema {
         name: name.to_owned(),
         stream: String::new(),
+        shared_with: Vec::new(),
         parent: None,
+        source: None,
         write_disposition: WriteDisposition::Append,
         merge_strategy: MergeStrategy::DeleteInsert,
         columns: columns.collect(),

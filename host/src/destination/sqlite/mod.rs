@@ -4,7 +4,7 @@
 
 mod types;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
 use jiff::SignedDuration;
@@ -22,22 +22,39 @@ const ROWS: usize = 64;
 /// SQLite's own limit on a statement's parameters.
 const PARAMETERS: usize = 32_766;
 
-/// Opens or makes the file.
+/// Opens the file, or makes it when the first package comes.
 pub(super) fn open(path: &Path, dataset: &str) -> Result<SqlDestination<Sqlite>> {
     check_folder(path)?;
-    let connect = || {
-        let connection = Connection::open(path)?;
-        // Readers go on while a package is written. Also the first access: a file of another kind shows here.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        Ok(connection)
-    };
-    let connection = connect().map_err(|error| refused(error).with_context("file", path.display().to_string()))?;
-    Ok(SqlDestination::new(Sqlite { connection }, dataset))
+    let mut database = Sqlite { path: path.to_owned(), connection: None };
+    if path.exists() {
+        database.connect()?;
+    }
+    Ok(SqlDestination::new(database, dataset))
 }
 
 pub(super) struct Sqlite {
-    connection: Connection,
+    path: PathBuf,
+    connection: Option<Connection>,
+}
+
+impl Sqlite {
+    fn connect(&mut self) -> Result<()> {
+        let connect = || {
+            let connection = Connection::open(&self.path)?;
+            // Readers go on while a package is written. Also the first access: a file of another kind shows here.
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            Ok(connection)
+        };
+        let connection =
+            connect().map_err(|error| refused(error).with_context("file", self.path.display().to_string()))?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    fn connection(&self) -> Result<&Connection> {
+        self.connection.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "the SQLite file is not open"))
+    }
 }
 
 /// Tells apart what the user can do something about.
@@ -61,13 +78,26 @@ impl Database for Sqlite {
         &types::Sqlite
     }
 
+    fn is_there(&self) -> bool {
+        self.connection.is_some() || self.path.exists()
+    }
+
+    fn reconnect(&mut self) -> Result<bool> {
+        let is_closed = self.connection.is_none();
+        if is_closed {
+            self.connect()?;
+        }
+        Ok(is_closed)
+    }
+
     fn execute(&mut self, sql: &str) -> Result<u64> {
-        self.connection.execute(sql, []).map(|count| count as u64).map_err(refused)
+        self.connection()?.execute(sql, []).map(|count| count as u64).map_err(refused)
     }
 
     fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let connection = self.connection()?;
         let read = || {
-            let mut statement = self.connection.prepare(sql)?;
+            let mut statement = connection.prepare(sql)?;
             let columns = statement.column_count();
             let rows = statement.query_map([], |row| (0..columns).map(|column| row.get(column)).collect())?;
             rows.collect::<rusqlite::Result<Vec<Vec<Option<String>>>>>()
@@ -84,10 +114,11 @@ impl Database for Sqlite {
         let schema = batch.schema();
         let names = identifiers(schema.fields().iter().map(|field| field.name().as_str()));
         let chunk = (PARAMETERS / columns.len()).clamp(1, ROWS);
+        let connection = self.connection()?;
         let prepare = |rows: usize| {
             let row = format!("({})", vec!["?"; columns.len()].join(", "));
             let values = vec![row; rows].join(", ");
-            self.connection.prepare(&format!("INSERT INTO {} ({names}) VALUES {values}", table.quoted()))
+            connection.prepare(&format!("INSERT INTO {} ({names}) VALUES {values}", table.quoted()))
         };
         let append = || {
             let (full, rest) = (batch.num_rows() / chunk, batch.num_rows() % chunk);

@@ -19,6 +19,19 @@ impl Dialect for Sqlite {
         65_536
     }
 
+    /// SQLite's own default.
+    fn max_columns(&self) -> usize {
+        2000
+    }
+
+    fn reserved_columns(&self) -> &'static [&'static str] {
+        &["_rowid_"]
+    }
+
+    fn reserved_tables(&self) -> &'static [&'static str] {
+        &["sqlite_"]
+    }
+
     /// What can be neither a whole number nor a double is text, in which SQLite loses no digit. A declared type only
     /// says what the text means; `DECIMAL` and `JSON` would make SQLite turn text into numbers.
     fn column_type(&self, column: &Column) -> String {
@@ -27,7 +40,11 @@ impl Dialect for Sqlite {
             DataType::Double => "DOUBLE",
             DataType::Bool => "BOOLEAN",
             DataType::Timestamp => "TIMESTAMP",
-            DataType::Bigint => "BIGINT",
+            DataType::Bigint => match column.whole_bits() {
+                16 => "SMALLINT",
+                32 => "INTEGER",
+                _ => "BIGINT",
+            },
             DataType::Binary => "BLOB",
             DataType::Date => "DATE",
             DataType::Time => "TIME",
