@@ -49,7 +49,10 @@ impl Connection {
         }
         let to = options.to.unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
         let streams = selected(&self.streams, &options.select)?;
-        let lock = RunLock::acquire(&name, &destination::identity(&to, &dataset))?;
+        let lock = match destination::is_stdout(&to) {
+            true => RunLock::none(),
+            false => RunLock::acquire(&name, &destination::identity(&to, &dataset))?,
+        };
         let destination = destination::open(&to, &dataset, &name)?;
         let capabilities = destination.capabilities();
         let merging =

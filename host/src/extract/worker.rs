@@ -79,7 +79,7 @@ impl Worker {
             let mut children = Vec::new();
             for child in self.queue.children(&job.stream) {
                 let partitions =
-                    instance.partitions(&child.name, Some(&page.records), self.state.combined(&child.name)).await;
+                    instance.partitions(&child.name, Some(page.masked()), self.state.combined(&child.name)).await;
                 let partitions = partitions.map_err(|error| error.with_context("stream", child.name.clone()))?;
                 children.push((child.name.clone(), self.queue.number(partitions)));
             }
@@ -88,8 +88,8 @@ impl Worker {
             self.send(Event::Page(StreamPage {
                 stream: job.stream.clone(),
                 number: job.assignment.number,
-                records: page.records,
-                checkpoint: page.checkpoint,
+                checkpoint: page.checkpoint.clone(),
+                records: page.into_whole(),
                 last,
                 children,
             }))

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi_http::p2::bindings::LinkOptions;
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
+use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 
 use super::bindings::ConnectorPre;
-use super::imports::InstanceState;
+use super::imports::{HasHttp, InstanceState, http};
 use super::{Engine, bindings, cache, compile, printable, signature};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -45,8 +48,8 @@ impl Surface {
 }
 
 impl Connector {
-    /// Errors: no such file (`Usage`); not a component, not a connector, another version of the contract, an import that
-    /// no connector gets (`Connector`). With a public key, it must be signed.
+    /// Errors: no such file (`Usage`); not a component, not a connector, another version of the contract, an import
+    /// that no connector gets (`Connector`). With a public key, it must be signed.
     pub fn load(engine: &Engine, path: &Path, public_key: Option<&str>) -> Result<Self> {
         let about = |error: Error| error.with_context("connector", path.display().to_string());
         let unreadable = |source: std::io::Error| {
@@ -103,7 +106,12 @@ impl Connector {
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> {
     let mut linker = Linker::new(&engine.wasmtime);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::bindings::http::types::add_to_linker::<_, WasiHttp>(
+        &mut linker,
+        &LinkOptions::default().into(),
+        WasiHttpView::http,
+    )?;
+    outgoing_handler::add_to_linker::<_, HasHttp>(&mut linker, http)?;
     bindings::airlock::connector::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     bindings::airlock::connector::secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
