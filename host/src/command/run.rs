@@ -20,7 +20,7 @@ pub struct Run {
     /// Where to load: duckdb:PATH, sqlite:PATH, postgres://…, parquet:DIR, jsonl:DIR, csv:DIR (a folder or s3://BUCKET/FOLDER), - or arrow:- [default: duckdb:PIPELINE.duckdb]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// The schema or folder in the destination [default: the pipeline's name]
+    /// The schema or folder in the destination [default: the pipeline's name with _dataset]
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// The name that state is kept under [default: the configuration file's name]

@@ -44,7 +44,7 @@ pub(super) struct Turn {
     pace: Arc<Pace>,
     /// Pauses before it.
     pauses: u64,
-    ahead: Option<OwnedMutexGuard<()>>,
+    _ahead: Option<OwnedMutexGuard<()>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -80,7 +80,7 @@ impl Paces {
             rate.until_ready().await;
         }
         let pauses = pace.refusals().pauses;
-        Turn { pace, pauses, ahead, _permit: permit }
+        Turn { pace, pauses, _ahead: ahead, _permit: permit }
     }
 }
 
@@ -173,8 +173,8 @@ mod tests {
             assert_eq!(more, attempt < 3);
         }
         paces.turn("b").await.answered();
-        assert!(paces.turn("a").await.ahead.is_some());
+        assert!(paces.turn("a").await._ahead.is_some());
         paces.turn("a").await.answered();
-        assert!(paces.turn("a").await.ahead.is_none());
+        assert!(paces.turn("a").await._ahead.is_none());
     }
 }

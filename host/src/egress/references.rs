@@ -47,10 +47,6 @@ impl Known {
         Self { name: self.name.clone(), values, origins: self.origins.clone(), is_credential }
     }
 
-    fn newest(&self) -> &str {
-        self.values.first().map(SecretString::expose_secret).unwrap_or_default()
-    }
-
     pub(super) fn has_value(&self, value: &SecretString) -> bool {
         self.values.iter().any(|known| known.expose_secret() == value.expose_secret())
     }

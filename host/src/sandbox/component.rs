@@ -5,14 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime_wasi_http::p2::bindings::LinkOptions;
-use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
-use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 
 use super::bindings::ConnectorPre;
-use super::imports::{HasHttp, InstanceState, http};
+use super::imports::{InstanceState, handle};
 use super::{Engine, bindings, cache, compile, printable, signature};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -103,15 +101,21 @@ impl Connector {
     }
 }
 
+/// As this version of wasmtime-wasi-http names it; connectors of any earlier 0.2 get the same.
+const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
+
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> {
     let mut linker = Linker::new(&engine.wasmtime);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::bindings::http::types::add_to_linker::<_, WasiHttp>(
-        &mut linker,
-        &LinkOptions::default().into(),
-        WasiHttpView::http,
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    linker.instance(OUTGOING_HANDLER)?.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, InstanceState>, (request, options)| {
+            Ok((handle(store.data_mut(), request, options)?,))
+        },
     )?;
-    outgoing_handler::add_to_linker::<_, HasHttp>(&mut linker, http)?;
+    linker.allow_shadowing(false);
     bindings::airlock::connector::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     bindings::airlock::connector::secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)

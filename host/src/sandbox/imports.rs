@@ -8,8 +8,8 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use secrecy::ExposeSecret as _;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::HttpResult;
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
 use wasmtime_wasi_http::{
     ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
@@ -196,37 +196,25 @@ impl InstanceState {
     }
 }
 
-/// `wasi:http` as wasmtime implements it, but for `handle`, which keeps the options of every request for ever: an
+/// `wasi:http/outgoing-handler.handle` as wasmtime implements it, but that keeps the options of every request for ever: an
 /// instance that sends thousands of requests would run out of handles.
-pub(super) struct Http<'a>(WasiHttpCtxView<'a>);
-
-/// For the linker.
-pub(super) struct HasHttp;
-
-impl wasmtime::component::HasData for HasHttp {
-    type Data<'a> = Http<'a>;
-}
-
-pub(super) fn http(state: &mut InstanceState) -> Http<'_> {
-    Http(state.http())
-}
-
-impl outgoing_handler::Host for Http<'_> {
-    fn handle(
-        &mut self,
-        request: Resource<HostOutgoingRequest>,
-        options: Option<Resource<RequestOptions>>,
-    ) -> HttpResult<Resource<HostFutureIncomingResponse>> {
-        let kept = options.as_ref().map(Resource::rep);
-        let handled = outgoing_handler::Host::handle(&mut self.0, request, options);
-        if let Some(kept) = kept {
-            let kept: Resource<RequestOptions> = Resource::new_own(kept);
-            // Not when a later wasmtime deletes them itself, and the place holds something else.
-            if self.0.table.get(&kept).is_ok() {
-                let _ = self.0.table.delete(kept);
-            }
+pub(super) fn handle(
+    state: &mut InstanceState,
+    request: Resource<HostOutgoingRequest>,
+    options: Option<Resource<RequestOptions>>,
+) -> wasmtime::Result<Result<Resource<HostFutureIncomingResponse>, ErrorCode>> {
+    let kept = options.as_ref().map(Resource::rep);
+    let handled = outgoing_handler::Host::handle(&mut state.http(), request, options);
+    if let Some(kept) = kept {
+        let kept: Resource<RequestOptions> = Resource::new_own(kept);
+        // Not when a later wasmtime deletes them itself, and the place holds something else.
+        if state.table.get(&kept).is_ok() {
+            let _ = state.table.delete(kept);
         }
-        handled
+    }
+    match handled {
+        Ok(pending) => Ok(Ok(pending)),
+        Err(error) => Ok(Err(error.downcast()?)),
     }
 }
 
