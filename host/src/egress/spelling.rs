@@ -24,6 +24,8 @@ pub(super) fn spellings(secret: &str) -> Vec<(char, String)> {
     let mut all = vec![
         (PLAIN, secret.to_owned()),
         (JSON, json_escaped(secret)),
+        // As a JSON text within a JSON text often is: with nothing but ASCII.
+        ('a', ascii_json(secret)),
         ('p', percent.clone()),
         ('q', lower_percent(&percent)),
         ('f', url::form_urlencoded::byte_serialize(secret.as_bytes()).collect()),
@@ -56,6 +58,18 @@ fn inside_base64(secret: &str, offset: usize) -> [String; 2] {
 pub(super) fn json_escaped(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// The same with every other character as `\uXXXX`.
+fn ascii_json(text: &str) -> String {
+    let mut ascii = String::new();
+    for c in json_escaped(text).chars() {
+        match c {
+            ' '..='~' => ascii.push(c),
+            _ => ascii.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+        }
+    }
+    ascii
 }
 
 /// `%2F` → `%2f`.
