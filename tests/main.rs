@@ -11,6 +11,7 @@ mod docs;
 mod examples;
 mod fuzz_seeds;
 mod layers;
+mod manners;
 mod readme;
 mod screens;
 mod sequences;

@@ -15,10 +15,15 @@ use crate::private_folder;
 /// Held while a run is under way.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    _file: Option<File>,
 }
 
 impl RunLock {
+    /// For a run that nothing is kept of: two of them do not get in each other's way.
+    pub fn none() -> Self {
+        Self { _file: None }
+    }
+
     /// Errors: another process holds it (`Busy`, with its process id and age).
     pub fn acquire(pipeline: &str, destination: &str) -> Result<Self> {
         let path = folder().join(format!("{pipeline}-{}.lock", digest(destination)));
@@ -37,7 +42,7 @@ impl RunLock {
                 let since = jiff::Timestamp::now().as_second();
                 file.set_len(0).and_then(|()| file.rewind()).map_err(unusable)?;
                 write!(file, "{} {since}", std::process::id()).map_err(unusable)?;
-                Ok(Self { _file: file })
+                Ok(Self { _file: Some(file) })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();

@@ -287,6 +287,7 @@ fn stream_report(stream: &StreamSpec, activity: &StreamActivity, outcome: &mut O
         requests: activity.traffic.requests.load(Ordering::Relaxed),
         retries: activity.traffic.retries.load(Ordering::Relaxed),
         bytes: activity.traffic.bytes.load(Ordering::Relaxed),
+        masked: activity.traffic.masked.load(Ordering::Relaxed),
         loaded: stream.selected && stream.write_disposition != WriteDisposition::Skip,
         unfinished: error.is_none() && !outcome.done.contains(&stream.name),
         error,

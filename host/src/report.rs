@@ -36,6 +36,8 @@ pub struct StreamReport {
     pub requests: u64,
     pub retries: u64,
     pub bytes: u64,
+    /// Times that a credential stood in its records, where a reference is loaded in its place.
+    pub masked: u64,
     /// Read only for its children.
     pub loaded: bool,
     pub error: Option<Error>,

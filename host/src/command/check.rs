@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 
 use super::connection::ConnectionArguments;
 use crate::error::Result;
-use crate::output::Printer;
+use crate::normalize::{Normalizer, Options};
+use crate::output::{self, Printer};
 use crate::pipeline::Runtimes;
 use crate::sandbox::printable;
+use crate::schema::Schema;
 
 /// Check the configuration, the secrets and the connection
 #[derive(Debug, Args)]
@@ -29,6 +31,9 @@ impl Check {
         let runtimes = Runtimes::new()?;
         let connection = self.connection.open(&runtimes)?;
         printer.remarks(&connection.source.remarks);
+        // What a run would refuse before it reads anything: hints that make no sense, streams that share a table.
+        let options = Options { naming: connection.settings.naming, ..Options::default() };
+        Normalizer::new(Schema::default(), &connection.streams, options)?;
         let mut instance = connection.instance(&runtimes)?;
         let explained = if self.explain { Some(runtimes.guests.block_on(instance.explain())?) } else { None };
         let streams = connection.streams.len();
@@ -56,6 +61,8 @@ impl Check {
                 let names: Vec<&str> = connection.streams.iter().map(|stream| stream.name.as_str()).collect();
                 let document = json!({
                     "version": 1, "ok": true, "connected": !self.offline, "streams": names, "grants": grants, "plan": explained,
+                    "warnings": connection.source.remarks.take_warnings(),
+                    "diagnostics": output::diagnostics(&connection.source.remarks.diagnostics()),
                 });
                 printer.document(&document.to_string());
             }

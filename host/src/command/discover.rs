@@ -29,7 +29,7 @@ impl Discover {
             let mut sampler = Sampler::new(connection.instance(&runtimes)?, &connection.streams);
             for stream in &connection.streams {
                 if let Some(page) = runtimes.guests.block_on(sampler.page(&stream.name))? {
-                    sample::add(&mut normalizer, &stream.name, &page)?;
+                    sample::add(&mut normalizer, &stream.name, page.whole())?;
                 }
             }
         }

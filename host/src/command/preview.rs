@@ -38,7 +38,7 @@ impl Preview {
         let mut normalizer = sample::normalizer(&connection.streams, connection.settings.naming)?;
         let mut sampler = Sampler::new(connection.instance(&runtimes)?, &connection.streams);
         if let Some(page) = runtimes.guests.block_on(sampler.page(&stream))? {
-            sample::add(&mut normalizer, &stream, &page)?;
+            sample::add(&mut normalizer, &stream, page.whole())?;
         }
         printer.remarks(&connection.source.remarks);
         let tables = normalizer.take()?.tables;

@@ -20,7 +20,7 @@ pub struct Run {
     /// Where to load: duckdb:PATH, sqlite:PATH, postgres://…, parquet:DIR, jsonl:DIR, csv:DIR (a folder or s3://BUCKET/FOLDER), - or arrow:- [default: duckdb:PIPELINE.duckdb]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// The schema or folder in the destination [default: the pipeline's name]
+    /// The schema or folder in the destination [default: the pipeline's name with _dataset]
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// The name that state is kept under [default: the configuration file's name]
@@ -59,6 +59,9 @@ impl Run {
             runtimes.io.spawn(async move {
                 asked_to_stop().await;
                 control.stop();
+                // Whoever asks twice does not want to wait for a clean end.
+                asked_to_stop().await;
+                end_at_once();
             });
         });
         drop(progress);
@@ -67,7 +70,17 @@ impl Run {
     }
 }
 
-/// Ends with the first SIGINT or SIGTERM.
+/// What is loaded is whole at any instant, and a lock ends with its process.
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "nothing is left to clean up that a kill would not clean up"
+)]
+fn end_at_once() -> ! {
+    std::process::exit(i32::from(ErrorKind::Interrupted.exit_code()))
+}
+
+/// Ends with the next SIGINT or SIGTERM.
 async fn asked_to_stop() {
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

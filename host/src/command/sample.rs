@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::normalize::{Normalizer, Options};
-use crate::sandbox::{Instance, PageRecords};
+use crate::sandbox::{Instance, Page, PageRecords};
 use crate::schema::{Convention, Schema, StreamSpec, WriteDisposition};
 
 /// Pages without records that are passed over, and partitions of a child that are tried.
@@ -14,7 +14,7 @@ const PATIENCE: usize = 5;
 pub(super) struct Sampler<'a> {
     instance: Instance,
     streams: &'a [StreamSpec],
-    pages: HashMap<String, Option<PageRecords>>,
+    pages: HashMap<String, Option<Page>>,
 }
 
 impl<'a> Sampler<'a> {
@@ -23,19 +23,19 @@ impl<'a> Sampler<'a> {
     }
 
     /// The first page with records; none where there are none.
-    pub(super) async fn page(&mut self, stream: &str) -> Result<Option<PageRecords>> {
+    pub(super) async fn page(&mut self, stream: &str) -> Result<Option<&Page>> {
         if !self.pages.contains_key(stream) {
             let page = self.read(stream).await.map_err(|error| error.with_context("stream", stream.to_owned()))?;
             self.pages.insert(stream.to_owned(), page);
         }
-        Ok(self.pages.get(stream).cloned().flatten())
+        Ok(self.pages.get(stream).and_then(Option::as_ref))
     }
 
-    async fn read(&mut self, stream: &str) -> Result<Option<PageRecords>> {
+    async fn read(&mut self, stream: &str) -> Result<Option<Page>> {
         let spec = self.streams.iter().find(|spec| spec.name == stream);
         let parents = match spec.and_then(|spec| spec.parent.clone()) {
             Some(parent) => match Box::pin(self.page(&parent)).await? {
-                Some(parents) => Some(parents),
+                Some(parents) => Some(parents.masked().clone()),
                 None => return Ok(None),
             },
             None => None,
@@ -45,8 +45,8 @@ impl<'a> Sampler<'a> {
             self.instance.read(stream, partition, None).await?;
             for _ in 0..PATIENCE {
                 match self.instance.next().await? {
-                    Some(page) if is_empty(&page.records) => {}
-                    Some(page) => return Ok(Some(page.records)),
+                    Some(page) if is_empty(page.masked()) => {}
+                    Some(page) => return Ok(Some(page)),
                     None => break,
                 }
             }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::connection::default_dataset;
 use crate::destination::{self, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::RunLock;
@@ -37,7 +38,7 @@ struct Place {
     /// The destination that keeps it [default: duckdb:PIPELINE.duckdb]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// The schema or folder in the destination [default: the pipeline's name]
+    /// The schema or folder in the destination [default: the pipeline's name with _dataset]
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// Only this stream (may be given more than once)
@@ -140,7 +141,7 @@ impl Place {
     }
 
     fn dataset(&self) -> String {
-        self.dataset.clone().unwrap_or_else(|| self.pipeline.clone())
+        self.dataset.clone().unwrap_or_else(|| default_dataset(&self.pipeline))
     }
 }
 

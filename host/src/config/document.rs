@@ -4,6 +4,9 @@
 
 use std::ops::Range;
 
+use jsonc_parser::ast::Value as Json;
+use jsonc_parser::common::Ranged as _;
+use jsonc_parser::{CollectOptions, ParseOptions};
 use saphyr::{LoadableYamlNode as _, MarkedYaml, Marker, Scalar, Tag, YamlData};
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
@@ -23,15 +26,7 @@ pub(super) fn parse(text: &str, ending: &str) -> Result<(Value, Places), SyntaxM
     let mut places = Places::default();
     let value = match ending {
         "toml" => from_toml(text, &mut places)?,
-        // JSON is YAML, and the YAML reader keeps places; serde_json is asked first for its stricter verdict.
-        "json" => {
-            serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| {
-                let lines = Lines::new(text);
-                let at = lines.offset(error.line(), error.column().saturating_sub(1));
-                SyntaxMistake { message: error.to_string(), span: lines.character(at), help: None }
-            })?;
-            from_yaml(text, &mut places)?
-        }
+        "json" => from_json(text, &mut places)?,
         _ => from_yaml(text, &mut places)?,
     };
     Ok((value, places))
@@ -41,10 +36,18 @@ fn from_yaml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
     let lines = Lines::new(text);
     let documents = MarkedYaml::load_from_str(text).map_err(|error| {
         let at = lines.marker(error.marker());
+        if let Some(reference) = unquoted_reference(text, at) {
+            let quoted = format!("\"{}\"", &text[reference.clone()]);
+            return SyntaxMistake {
+                message: "a reference inside of `{…}` or `[…]` must be quoted".to_owned(),
+                span: reference,
+                help: Some(format!("quote it: {quoted}")),
+            };
+        }
         let (message, help) = explained(error.info());
         SyntaxMistake { message, span: lines.character(at), help }
     })?;
-    let mut reader = YamlReader { text, lines, places, depth: 0 };
+    let mut reader = YamlReader { text, lines, places, depth: 0, merging: 0 };
     match documents.as_slice() {
         [] => Ok(Value::Object(Map::new())),
         [document] => reader.value(document, ""),
@@ -54,6 +57,39 @@ fn from_yaml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
             help: None,
         }),
     }
+}
+
+/// The last `${…}` that stands unquoted in a flow collection before a mistake: YAML takes its brace for another
+/// mapping.
+fn unquoted_reference(text: &str, mistake: usize) -> Option<Range<usize>> {
+    // The reader may notice at the end of the line, or at the beginning of the next one.
+    let until = text[mistake.min(text.len())..].find('\n').map_or(text.len(), |count| mistake + count);
+    let (mut depth, mut quote, mut found) = (0_usize, None, None);
+    let mut before = '\n';
+    let mut at = 0;
+    while let Some(c) = text[at..until].chars().next() {
+        let rest = &text[at..until];
+        let begins = before.is_whitespace() || "{[,:".contains(before);
+        let mut length = c.len_utf8();
+        match (quote, c) {
+            (Some('"'), '\\') => length += rest[length..].chars().next().map_or(0, char::len_utf8),
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') if begins => quote = Some(c),
+            (None, '#') if before.is_whitespace() => length = rest.find('\n').unwrap_or(rest.len()),
+            (None, '$') if depth > 0 && rest.starts_with("${") => {
+                length =
+                    rest.find(['}', '\n']).map_or(rest.len(), |end| end + usize::from(rest[end..].starts_with('}')));
+                found = Some(at..at + length);
+            }
+            (None, '{' | '[') if begins || depth > 0 => depth += 1,
+            (None, '}' | ']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        before = text[at..at + length].chars().next_back().unwrap_or(c);
+        at += length;
+    }
+    found
 }
 
 /// What the YAML reader says, in the words of who writes a configuration.
@@ -84,6 +120,8 @@ struct YamlReader<'a> {
     lines: Lines<'a>,
     places: &'a mut Places,
     depth: usize,
+    /// How many `<<` this stands behind: what a mapping says itself counts.
+    merging: usize,
 }
 
 impl YamlReader<'_> {
@@ -93,7 +131,7 @@ impl YamlReader<'_> {
             return Err(self.mistake(node, "nested deeper than 64 levels"));
         }
         let span = self.span(node);
-        self.places.values.insert(pointer.to_owned(), span);
+        self.places.add_value(pointer, span, self.merging > 0);
         let value = match &node.data {
             YamlData::Value(scalar) => scalar_value(scalar),
             YamlData::Sequence(items) => {
@@ -120,7 +158,7 @@ impl YamlReader<'_> {
                         continue;
                     }
                     let at = pointer_step(pointer, &key);
-                    self.places.keys.insert(at.clone(), self.span(key_node));
+                    self.places.add_key(&at, self.span(key_node), self.merging > 0);
                     object.insert(key, self.value(value_node, &at)?);
                 }
                 for (key, value) in merged {
@@ -143,7 +181,10 @@ impl YamlReader<'_> {
         pointer: &str,
         into: &mut Map<String, Value>,
     ) -> Result<(), SyntaxMistake> {
-        match self.value(node, pointer)? {
+        self.merging += 1;
+        let value = self.value(node, pointer)?;
+        self.merging -= 1;
+        match value {
             Value::Object(entries) => into.extend(entries),
             Value::Array(list) => {
                 for entries in list.into_iter().rev() {
@@ -171,18 +212,25 @@ impl YamlReader<'_> {
         }
     }
 
-    /// Scalars exactly; of a collection only its first line, which is enough to point at it.
+    /// A scalar whole, however many lines it has; of a collection its first line, which is enough to point at it.
     fn span(&self, node: &MarkedYaml<'_>) -> Range<usize> {
         let start = self.lines.marker(&node.span.start);
         let end = self.lines.marker(&node.span.end).max(start);
-        let shown = &self.text[start..end];
-        let first_line = shown.find('\n').map_or(shown.len(), |newline| newline);
-        start..start + shown[..first_line].trim_end().len()
+        let text = &self.text[start..end];
+        let shown = match &node.data {
+            YamlData::Sequence(_) | YamlData::Mapping(_) => first_line(text),
+            _ => text,
+        };
+        start..start + shown.trim_end().len()
     }
 
     fn mistake(&self, node: &MarkedYaml<'_>, message: &str) -> SyntaxMistake {
         SyntaxMistake { message: message.to_owned(), span: self.span(node), help: None }
     }
+}
+
+pub(super) fn first_line(text: &str) -> &str {
+    text.split('\n').next().unwrap_or_default().trim_end()
 }
 
 fn scalar_value(scalar: &Scalar<'_>) -> Value {
@@ -225,6 +273,65 @@ impl<'a> Lines<'a> {
     }
 }
 
+fn from_json(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
+    let mistake = |message: String, span: Range<usize>| SyntaxMistake { message, span, help: None };
+    // serde_json has the stricter verdict, and the better words.
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| {
+        let lines = Lines::new(text);
+        let at = lines.offset(error.line(), error.column().saturating_sub(1));
+        mistake(error.to_string(), lines.character(at))
+    })?;
+    let parsed = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &ParseOptions::default());
+    let value = parsed
+        .map_err(|error| {
+            let range = error.range();
+            mistake(error.kind().to_string(), range.start..range.end)
+        })?
+        .value;
+    match value {
+        Some(value) => json_value(&value, "", places, text),
+        None => Ok(Value::Object(Map::new())),
+    }
+}
+
+fn json_value(node: &Json<'_>, pointer: &str, places: &mut Places, text: &str) -> Result<Value, SyntaxMistake> {
+    let range = node.range();
+    let span = match node {
+        Json::Object(_) | Json::Array(_) => range.start..range.start + first_line(&text[range.start..range.end]).len(),
+        _ => range.start..range.end,
+    };
+    places.add_value(pointer, span, false);
+    Ok(match node {
+        Json::Object(object) => {
+            let mut entries = Map::new();
+            for property in &object.properties {
+                let name = property.name.as_str();
+                let at = pointer_step(pointer, name);
+                let key = property.name.range();
+                if entries.contains_key(name) {
+                    let (message, help) = explained("duplicate");
+                    return Err(SyntaxMistake { message, span: key.start..key.end, help });
+                }
+                places.add_key(&at, key.start..key.end, false);
+                entries.insert(name.to_owned(), json_value(&property.value, &at, places, text)?);
+            }
+            Value::Object(entries)
+        }
+        Json::Array(array) => {
+            let items = array.elements.iter().enumerate();
+            Value::Array(
+                items
+                    .map(|(index, item)| json_value(item, &format!("{pointer}/{index}"), places, text))
+                    .collect::<Result<_, _>>()?,
+            )
+        }
+        Json::StringLit(literal) => Value::String(literal.value.to_string()),
+        Json::BooleanLit(literal) => Value::Bool(literal.value),
+        Json::NumberLit(literal) => serde_json::from_str(literal.value).unwrap_or_default(),
+        Json::NullKeyword(_) => Value::Null,
+    })
+}
+
 fn from_toml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
     let table = DeTable::parse(text).map_err(|error| SyntaxMistake {
         message: error.message().to_owned(),
@@ -239,14 +346,14 @@ fn toml_table(table: &DeTable<'_>, pointer: &str, places: &mut Places) -> Value 
     for (key, value) in table {
         let name = key.get_ref().to_string();
         let at = pointer_step(pointer, &name);
-        places.keys.insert(at.clone(), key.span());
+        places.add_key(&at, key.span(), false);
         object.insert(name, toml_value(value, &at, places));
     }
     Value::Object(object)
 }
 
 fn toml_value(value: &Spanned<DeValue<'_>>, pointer: &str, places: &mut Places) -> Value {
-    places.values.insert(pointer.to_owned(), value.span());
+    places.add_value(pointer, value.span(), false);
     match value.get_ref() {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())

@@ -9,7 +9,7 @@ mod host_section;
 pub mod secret_places;
 pub mod settings;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,8 +36,30 @@ pub struct ConfigFile {
 /// Byte spans of keys and values, by JSON Pointer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Places {
-    pub(crate) keys: HashMap<String, Range<usize>>,
-    pub(crate) values: HashMap<String, Range<usize>>,
+    keys: HashMap<String, Range<usize>>,
+    values: HashMap<String, Range<usize>>,
+    /// Where else values of these pointers stand: behind a `<<`, whether they count or not.
+    merged: Vec<(String, Range<usize>)>,
+}
+
+impl Places {
+    /// `is_merged`: from another mapping, so that what stands there already counts.
+    fn add_value(&mut self, pointer: &str, span: Range<usize>, is_merged: bool) {
+        if is_merged {
+            self.merged.push((pointer.to_owned(), span.clone()));
+            self.values.entry(pointer.to_owned()).or_insert(span);
+        } else {
+            self.values.insert(pointer.to_owned(), span);
+        }
+    }
+
+    fn add_key(&mut self, pointer: &str, span: Range<usize>, is_merged: bool) {
+        if is_merged {
+            self.keys.entry(pointer.to_owned()).or_insert(span);
+        } else {
+            self.keys.insert(pointer.to_owned(), span);
+        }
+    }
 }
 
 impl ConfigFile {
@@ -81,8 +103,11 @@ impl ConfigFile {
 
     /// Puts stars over the values at these pointers, so that no message shows them when it quotes the file.
     pub fn mask<'a>(&mut self, pointers: impl Iterator<Item = &'a str>) {
+        let pointers: HashSet<&str> = pointers.collect();
         let mut bytes = self.source.as_bytes().to_vec();
-        for span in pointers.filter_map(|pointer| self.places.values.get(pointer)) {
+        let merged = self.places.merged.iter().map(|(pointer, span)| (pointer, span));
+        let spans = self.places.values.iter().chain(merged).filter(|(pointer, _)| pointers.contains(pointer.as_str()));
+        for (_, span) in spans {
             for byte in bytes.get_mut(span.clone()).into_iter().flatten().filter(|byte| **byte != b'\n') {
                 *byte = b'*';
             }
@@ -126,6 +151,9 @@ impl ConfigFile {
                 }
             }
         });
+        // The first line of a text of many is enough to point at it.
+        let shown = self.source.get(span.clone()).map_or(span.len(), |text| document::first_line(text).len());
+        let span = span.start..span.start + shown;
         Place { file: self.path.display().to_string(), source: self.source.clone(), span }
     }
 
@@ -177,6 +205,54 @@ mod tests {
             assert_eq!(shown("/client/auth/~key").trim_matches('"'), "auth", "{file}");
             assert_eq!(shown("/list/1/b"), "1", "{file}");
             assert_eq!(shown("/client/missing").trim_matches('"'), "client", "{file}");
+        }
+    }
+
+    #[test]
+    fn valid_json_is_read() {
+        let text = "{\"a\": \"\\ud83d\\ude00 \\/\", \"b\": [1.50, 12345678901234567890, -1e3, true, null]}";
+        let config = ConfigFile::parse(Path::new("a.json"), text).unwrap();
+        let expected = serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(config.value, expected);
+        for text in ["{\"a\": 1, \"a\": 2}", "{\"a\": 1,}", "{'a': 1}", "// x\n{}"] {
+            let error = ConfigFile::parse(Path::new("a.json"), text).unwrap_err();
+            assert_eq!(error.diagnostics()[0].code, "syntax", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_must_be_quoted() {
+        for (text, reference) in [
+            ("client: {auth: {type: bearer, token: ${secrets.x}}}\n", Some("${secrets.x}")),
+            ("client:\n  auth: {\n    type: bearer, # ${not.it}\n    token: ${secrets.x}\n  }\n", Some("${secrets.x}")),
+            ("a: ['it''s', ${env.Y}]\n", Some("${env.Y}")),
+            ("a: ${secrets.x}\nb: [1\nc: 2\n", None),
+            ("a: {b: \"${secrets.x}\"}\nb: [1\nc: 2\n", None),
+        ] {
+            let error = ConfigFile::parse(Path::new("a.yaml"), text).unwrap_err();
+            let found = &error.diagnostics()[0];
+            let shown = found.place.as_ref().map(|place| &text[place.span.clone()]);
+            let is_said = found.help.as_deref() == reference.map(|text| format!("quote it: \"{text}\"")).as_deref();
+            assert_eq!(is_said && shown == reference, reference.is_some(), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn typed_secrets_are_starred_wherever_they_stand() {
+        for (file, text) in [
+            ("a.yaml", "x-a: &a {token: hunter2-old, typ: y}\nauth: {token: hunter2, <<: *a}\n"),
+            ("a.yaml", "x-a: &a {token: hunter2}\nauth:\n  <<: [*a, {token: hunter2}]\n  x: 1\n"),
+            ("a.yaml", "auth:\n  token: |\n    -----BEGIN KEY-----\n    hunter2\n    -----END KEY-----\n  x: 1\n"),
+            ("a.yaml", "auth:\n  token: \"a\n    hunter2\n    b\"\n  x: 1\n"),
+            ("a.toml", "[auth]\ntoken = \"\"\"\nbegin\nhunter2\n\"\"\"\nx = 1\n"),
+            ("a.json", "{\"auth\": {\"token\": \"a\\nhunter2\", \"x\": 1}}"),
+        ] {
+            let mut config = ConfigFile::parse(Path::new(file), text).unwrap();
+            config.mask(["/auth/token"].into_iter());
+            let place = config.place("/auth/token");
+            assert!(!place.source.contains("hunter2"), "{}", place.source);
+            assert!(!place.source[place.span].contains('\n'), "{text}");
+            assert_eq!(place.source.len(), text.len());
         }
     }
 

@@ -32,6 +32,11 @@ impl Extracted {
 /// The name of a secret that was typed into the file: this, and the pointer to it.
 const TYPED: &str = "config:";
 
+/// Whether a secret's name says that it was typed into the file.
+pub fn is_typed(name: &str) -> bool {
+    name.starts_with(TYPED)
+}
+
 /// `schema` is the connector's JSON Schema (2020-12).
 pub fn extract(config: &Value, schema: &Value) -> Extracted {
     let mut extracted = Extracted { config: config.clone(), ..Extracted::default() };
@@ -76,8 +81,8 @@ fn take(extracted: &mut Extracted, places: &BTreeSet<String>) {
     }
 }
 
-/// The pointers of texts under a `writeOnly` schema. Where several subschemas may apply, each of them counts: taking too
-/// much out is harmless.
+/// The pointers of texts under a `writeOnly` schema. Where several subschemas may apply, each of them counts: taking
+/// too much out is harmless.
 struct Marks<'a> {
     root: &'a Value,
     /// Pairs of subschema (by its address) and pointer: a schema that branches and refers to itself would never end.

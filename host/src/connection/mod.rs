@@ -13,7 +13,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use self::accepted::Accepted;
-pub use self::run_options::{RunOptions, known};
+pub use self::run_options::{RunOptions, default_dataset, known};
 use crate::config::secret_places::{self, Extracted};
 use crate::config::{ConfigFile, Settings};
 use crate::egress::{Egress, Grants};

@@ -18,7 +18,7 @@ pub struct RunOptions {
     pub pipeline: Option<String>,
     /// The destination's URL; otherwise `duckdb:PIPELINE.duckdb`.
     pub to: Option<String>,
-    /// The schema or folder in the destination; otherwise the pipeline's name.
+    /// The schema or folder in the destination; otherwise the pipeline's name with `_dataset`.
     pub dataset: Option<String>,
     /// Only these streams; their parents are read for them, and not loaded. Empty: every selected one.
     pub select: Vec<String>,
@@ -44,7 +44,7 @@ impl Connection {
             return Err(Error::new(ErrorKind::Usage, "a pipeline's name is made of letters, digits, `_`, `-` and `.`")
                 .with_help("give another one with --pipeline NAME"));
         }
-        let dataset = options.dataset.unwrap_or_else(|| name.clone());
+        let dataset = options.dataset.unwrap_or_else(|| default_dataset(&name));
         if dataset.trim().is_empty() || dataset.contains(char::is_control) {
             return Err(
                 Error::new(ErrorKind::Usage, "a dataset needs a name").with_help("give one with --dataset NAME")
@@ -53,7 +53,10 @@ impl Connection {
         let to = options.to.unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
         let mode =
             RunMode { consumers: consumers(&self.streams, &options.select)?, full_refresh: options.full_refresh };
-        let lock = RunLock::acquire(&name, &destination::identity(&to, &dataset))?;
+        let lock = match destination::is_stdout(&to) {
+            true => RunLock::none(),
+            false => RunLock::acquire(&name, &destination::identity(&to, &dataset))?,
+        };
         let destination = destination::open(&to, &dataset, &name)?;
         let capabilities = destination.capabilities();
         let merges = |stream: &&StreamSpec| stream.write_disposition == WriteDisposition::Merge;
@@ -79,6 +82,11 @@ impl Connection {
             lock,
         })
     }
+}
+
+/// As in dlt. A DuckDB file and a schema of one name would be ambiguous in its SQL.
+pub fn default_dataset(pipeline: &str) -> String {
+    format!("{pipeline}_dataset")
 }
 
 /// The streams whose rows are wanted.

@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub(super) enum AddressClass {
     Public,
     Loopback,
-    /// RFC 1918, RFC 4193, RFC 6598; and what is set aside for documentation and tests (RFC 5737, RFC 2544, RFC 3849), where
-    /// networks of companies and their proxies answer all the same.
+    /// RFC 1918, RFC 4193, RFC 6598; and what is set aside for documentation and tests (RFC 5737, RFC 2544, RFC 3849),
+    /// where networks of companies and their proxies answer all the same.
     Private,
     /// Link-local, cloud metadata, multicast, reserved: no API lives there.
     Special,

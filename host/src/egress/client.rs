@@ -1,5 +1,5 @@
-//! The one HTTP client: pooled, keep-alive, HTTP/1.1 and 2, no redirects, no proxy of the environment, and a resolver that
-//! gives out only addresses that may be dialled.
+//! The one HTTP client: pooled, keep-alive, HTTP/1.1 and 2, no redirects, no proxy of the environment, and a resolver
+//! that gives out only addresses that may be dialled.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -183,7 +183,8 @@ fn failure(error: &reqwest::Error, url: &Url) -> Failure {
     Failure { error: told, transient: true }
 }
 
-/// Resolves a name and keeps only the addresses that may be dialled; they are dialled as they are, never looked up again.
+/// Resolves a name and keeps only the addresses that may be dialled; they are dialled as they are, never looked up
+/// again.
 struct GuardedResolver {
     grants: Arc<Grants>,
 }

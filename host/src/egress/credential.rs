@@ -1,7 +1,7 @@
 //! Credentials, and how each is attached to a request that is about to leave.
 //!
-//! Must never attach one to another origin than its own (the caller asks `Grants` by the request's origin), and takes off
-//! whatever the connector put at the same place.
+//! Must never attach one to another origin than its own (the caller asks `Grants` by the request's origin), and takes
+//! off whatever the connector put at the same place.
 
 use base64::Engine as _;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::directions::forbidden_headers;
 use super::oauth2::OAuth2;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -53,11 +54,7 @@ impl Credential {
                 set(headers, &header::AUTHORIZATION, &format!("Basic {encoded}"))
             }
             Self::ApiKey { name, value, location: ApiKeyLocation::Header } => {
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|source| {
-                    Error::new(ErrorKind::Config, format!("`{}` is no header name", name.escape_default()))
-                        .with_source(source)
-                })?;
-                set(headers, &name, value.expose_secret())
+                set(headers, &header_name(name)?, value.expose_secret())
             }
             Self::ApiKey { name, value, location: ApiKeyLocation::Cookie } => {
                 let cookie = format!("{name}={}", value.expose_secret());
@@ -76,21 +73,40 @@ impl Credential {
             Self::ApiKey { name, value, location: ApiKeyLocation::Query } => {
                 // As a form writes it, which is what dlt sends: a space is `+`.
                 let form = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-                let name = form(name);
-                // Encoded pairs are kept to the letter: only one of the same name goes.
-                let mut pairs: Vec<String> = url
-                    .query()
-                    .map(|query| {
-                        query
-                            .split('&')
-                            .filter(|pair| pair.split('=').next() != Some(name.as_str()))
-                            .map(str::to_owned)
-                            .collect()
-                    })
-                    .unwrap_or_default();
-                pairs.push(format!("{name}={}", form(value.expose_secret())));
+                // Encoded pairs are kept to the letter: only those of the same name go, however it is written.
+                let is_other = |pair: &&str| {
+                    let mut decoded = url::form_urlencoded::parse(pair.as_bytes());
+                    decoded.next().is_none_or(|(known, _)| known != name.as_str())
+                };
+                let query = url.query().unwrap_or_default();
+                let mut pairs: Vec<String> =
+                    query.split('&').filter(|pair| !pair.is_empty()).filter(is_other).map(str::to_owned).collect();
+                pairs.push(format!("{}={}", form(name), form(value.expose_secret())));
                 url.set_query(Some(&pairs.join("&")));
                 Ok(())
+            }
+        }
+    }
+
+    /// Errors (`Config`): an API key goes under a name that is the host's, or that would be more than a name.
+    pub(super) fn check(&self) -> Result<()> {
+        let Self::ApiKey { name, value, location } = self else { return Ok(()) };
+        match location {
+            ApiKeyLocation::Query => Ok(()),
+            ApiKeyLocation::Header => match header_name(name)? {
+                name if forbidden_headers().contains(&name) || name.as_str().starts_with("airlock-") => {
+                    Err(Error::new(ErrorKind::Config, format!("an API key can't go in the header `{name}`"))
+                        .with_help("the host sets that header itself"))
+                }
+                _ => Ok(()),
+            },
+            // A cookie's name is a token, as a header's is (RFC 6265, section 4.1.1).
+            ApiKeyLocation::Cookie => {
+                header_name(name)?;
+                match value.expose_secret().contains([';', ',', ' ']) {
+                    true => Err(Error::new(ErrorKind::Config, "the API key has characters that no cookie may have")),
+                    false => Ok(()),
+                }
             }
         }
     }
@@ -103,14 +119,21 @@ impl Credential {
                 // As the header has it. A user name alone is no secret, unless it is the key itself.
                 let pair = format!("{}:{}", username.expose_secret(), password.expose_secret());
                 let mut secrets = vec![password.clone(), pair.into()];
-                if password.expose_secret().len() < super::redact::SHORTEST {
+                if password.expose_secret().len() < super::spelling::SHORTEST {
                     secrets.push(username.clone());
                 }
                 secrets
             }
-            Self::OAuth2(oauth2) => oauth2.secrets().into_iter().map(SecretString::from).collect(),
+            Self::OAuth2(oauth2) => oauth2.secrets().into_iter().cloned().collect(),
         }
     }
+}
+
+fn header_name(name: &str) -> Result<HeaderName> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|source| {
+        Error::new(ErrorKind::Config, format!("`{}` is no name of a header or cookie", name.escape_default()))
+            .with_source(source)
+    })
 }
 
 fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> Result<()> {
@@ -127,7 +150,7 @@ fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) -> Result<()> {
 }
 
 /// RFC 3986's unreserved characters stay.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(super) fn percent_encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
@@ -159,7 +182,8 @@ mod tests {
         let basic = Credential::Basic { username: "user".to_owned().into(), password: "password".to_owned().into() };
         assert_eq!(attached(&basic, "https://a.b/", None).1[header::AUTHORIZATION], "Basic dXNlcjpwYXNzd29yZA==");
         assert_eq!(attached(&api_key("X-Key", ApiKeyLocation::Header), "https://a.b/", None).1["x-key"], "k&y");
-        let (url, _) = attached(&api_key("key", ApiKeyLocation::Query), "https://a.b/?x=1+2&key=forged&y=%20", None);
+        let (url, _) =
+            attached(&api_key("key", ApiKeyLocation::Query), "https://a.b/?x=1+2&key=forged&y=%20&k%65y=2&key", None);
         assert_eq!(url, "https://a.b/?x=1+2&y=%20&key=k%26y");
         let (_, headers) = attached(
             &api_key("key", ApiKeyLocation::Cookie),
@@ -167,6 +191,22 @@ mod tests {
             Some((header::COOKIE, "a=b; key=forged")),
         );
         assert_eq!(headers[header::COOKIE], "a=b; key=k&y");
+    }
+
+    #[test]
+    fn names_that_are_the_hosts_or_no_names_are_refused() {
+        for (name, location, fits) in [
+            ("X-Key", ApiKeyLocation::Header, true),
+            ("Content-Length", ApiKeyLocation::Header, false),
+            ("host", ApiKeyLocation::Header, false),
+            ("Airlock-Attempt", ApiKeyLocation::Header, false),
+            ("x key", ApiKeyLocation::Header, false),
+            ("key", ApiKeyLocation::Cookie, true),
+            ("a=b; key", ApiKeyLocation::Cookie, false),
+            ("a b", ApiKeyLocation::Query, true),
+        ] {
+            assert_eq!(api_key(name, location).check().is_ok(), fits, "{name}");
+        }
     }
 
     #[test]

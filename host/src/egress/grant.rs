@@ -5,13 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use super::address::AddressClass;
 use super::credential::Credential;
+use super::references::Known;
 use crate::config::secret_places;
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secrets;
 
 /// `scheme://host[:port]`, as `Url` prints it.
 type Origin = String;
@@ -24,7 +28,7 @@ pub struct Grants {
     /// From `--allow` and `host.allow`; private addresses included.
     allowed: Vec<Pattern>,
     /// By origin, in the order in which the connector named them.
-    credentials: BTreeMap<Origin, Vec<(String, std::sync::Arc<Credential>)>>,
+    credentials: BTreeMap<Origin, Vec<(String, Arc<Credential>)>>,
     /// Secrets that a credential is made of, by name, with the origins that credential belongs to.
     bound: BTreeMap<String, BTreeSet<Origin>>,
 }
@@ -63,11 +67,12 @@ impl Grants {
             ));
         };
         self.check(&url)?;
+        credentials.iter().try_for_each(|(_, credential)| credential.check())?;
         for secret in secrets {
             self.bound.entry(secret.clone()).or_default().insert(url.origin().ascii_serialization());
         }
         let known = self.credentials.entry(url.origin().ascii_serialization()).or_default();
-        known.extend(credentials.into_iter().map(|(name, credential)| (name, std::sync::Arc::new(credential))));
+        known.extend(credentials.into_iter().map(|(name, credential)| (name, Arc::new(credential))));
         Ok(())
     }
 
@@ -83,7 +88,7 @@ impl Grants {
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
             _ => None,
         };
-        if self.configured.contains(&origin) || self.allowed.iter().any(|pattern| pattern.fits(url)) {
+        if self.is_granted(url) {
             return Ok(());
         }
         let error = Error::new(ErrorKind::Denied, format!("the connector asked for {origin}, which is not granted"));
@@ -96,6 +101,11 @@ impl Grants {
                 "to allow it: --allow {origin}, or in the configuration: host: {{allow: [\"{origin}\"]}}"
             )),
         })
+    }
+
+    fn is_granted(&self, url: &Url) -> bool {
+        let origin = url.origin().ascii_serialization();
+        self.configured.contains(&origin) || self.allowed.iter().any(|pattern| pattern.fits(url))
     }
 
     /// Whether a name may resolve to an address.
@@ -113,7 +123,7 @@ impl Grants {
     }
 
     /// The credential for a request: by name, or the origin's first. None: nothing is attached.
-    pub(super) fn credential(&self, origin: &str, name: Option<&str>) -> Option<std::sync::Arc<Credential>> {
+    pub(super) fn credential(&self, origin: &str, name: Option<&str>) -> Option<Arc<Credential>> {
         let known = self.credentials.get(origin)?;
         match name {
             Some("none") => None,
@@ -122,14 +132,84 @@ impl Grants {
         }
     }
 
-    /// Whether a secret may go into a request to an origin: one that a credential is made of goes only where that
-    /// credential does.
-    pub(super) fn takes_secret(&self, origin: &str, secret: &str) -> bool {
-        self.bound.get(secret).is_none_or(|origins| origins.contains(origin))
+    /// Whether a secret may go into a request to an origin. `own`: where its credential belongs; without one, every
+    /// origin of the configuration, but not in the clear if there are safe ones.
+    pub(super) fn takes_secret(&self, origin: &str, own: Option<&BTreeSet<Origin>>) -> bool {
+        match own {
+            Some(own) => own.contains(origin),
+            None => origin.starts_with("https:") || self.configured.iter().all(|known| !known.starts_with("https:")),
+        }
     }
 
-    pub(super) fn credentials(&self) -> impl Iterator<Item = &Credential> {
-        self.credentials.values().flatten().map(|(_, credential)| credential.as_ref())
+    /// What stands in the configuration.
+    pub(super) fn configured(&self) -> &BTreeSet<Origin> {
+        &self.configured
+    }
+
+    /// An `http:` link to a host that is granted as `https:` only: a server behind a proxy does not know how it is
+    /// asked.
+    pub(super) fn upgrade(&self, url: &mut Url) {
+        if url.scheme() != "http" || self.is_granted(url) {
+            return;
+        }
+        let mut safe = url.clone();
+        // The same port where one is named, otherwise the scheme's own.
+        if safe.set_scheme("https").is_ok() && self.is_granted(&safe) {
+            *url = safe;
+        }
+    }
+
+    /// Every secret that the egress has to know: those that credentials are made of, then those named elsewhere.
+    pub(super) fn known_secrets(&self, secrets: &Secrets) -> Vec<Arc<Known>> {
+        let credentials =
+            || self.credentials.iter().flat_map(|(origin, known)| known.iter().map(move |one| (origin, &one.1)));
+        let same = |left: &SecretString, right: &SecretString| left.expose_secret() == right.expose_secret();
+        // What was typed at a secret's place is one if a credential says so: a token request's `scope` is none.
+        let is_secret = |name: &str, value: &SecretString| {
+            !secret_places::is_typed(name)
+                || credentials().any(|(_, credential)| credential.secrets().iter().any(|own| same(own, value)))
+        };
+        let mut known: Vec<Arc<Known>> = secrets
+            .iter()
+            .filter(|(name, value)| is_secret(name, value))
+            .map(|(name, value)| {
+                let origins = self.bound.get(name).cloned();
+                Arc::new(Known::new(name.to_owned(), value.clone(), origins))
+            })
+            .collect();
+        // What they are made into: a user name and a password as one, a token with a word before it.
+        let mut made = 0;
+        for (origin, credential) in credentials() {
+            for value in credential.secrets().into_iter().filter(|value| !value.expose_secret().is_empty()) {
+                if known.iter().all(|known| !known.has_value(&value)) {
+                    made += 1;
+                    let name = format!("credential-{made}");
+                    known.push(Arc::new(Known::new(name, value, Some(BTreeSet::from([origin.clone()])))));
+                }
+            }
+        }
+        // Of two with one value, the credential's counts.
+        known.sort_by_key(|known| known.origins.is_none());
+        known
+    }
+
+    /// What the tokens of an endpoint are called, and where they may be sent.
+    pub(super) fn tokens(&self, token_url: &str) -> (String, BTreeSet<Origin>) {
+        let mut endpoints: Vec<&str> = Vec::new();
+        let mut origins = BTreeSet::new();
+        for (origin, known) in &self.credentials {
+            for (_, credential) in known {
+                let Credential::OAuth2(oauth2) = credential.as_ref() else { continue };
+                if !endpoints.contains(&oauth2.token_url.as_str()) {
+                    endpoints.push(&oauth2.token_url);
+                }
+                if oauth2.token_url == token_url {
+                    origins.insert(origin.clone());
+                }
+            }
+        }
+        let number = endpoints.iter().position(|known| *known == token_url).unwrap_or_default() + 1;
+        (format!("oauth2-token-{number}"), origins)
     }
 }
 
@@ -209,6 +289,29 @@ mod tests {
         ] {
             assert_eq!(grants.check(&url(text)).is_ok(), granted, "{text}");
         }
+    }
+
+    #[test]
+    fn http_links_of_a_safe_host_are_made_safe() {
+        let configured =
+            ["https://api.example.com", "https://localhost:8443", "https://both.example", "http://both.example"];
+        let grants = Grants::new(configured.map(str::to_owned).into(), &["https://*.other.org".to_owned()]).unwrap();
+        for (text, upgraded) in [
+            ("http://api.example.com/x?y=1", "https://api.example.com/x?y=1"),
+            ("http://api.example.com:80/x", "https://api.example.com/x"),
+            ("http://api.example.com:8080/x", "http://api.example.com:8080/x"),
+            ("http://localhost:8443/x", "https://localhost:8443/x"),
+            ("http://a.other.org/", "https://a.other.org/"),
+            ("http://both.example/", "http://both.example/"),
+            ("http://evil.example/", "http://evil.example/"),
+            ("https://both.example/", "https://both.example/"),
+        ] {
+            let mut url = url(text);
+            grants.upgrade(&mut url);
+            assert_eq!(url.as_str(), upgraded);
+        }
+        assert!(!grants.takes_secret("http://both.example", None));
+        assert!(grants.takes_secret("https://both.example", None));
     }
 
     #[test]

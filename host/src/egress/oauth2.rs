@@ -1,19 +1,19 @@
 //! OAuth 2.0 tokens: fetched once for all instances, renewed ahead of their expiry or after a 401.
 //!
-//! Grants: client credentials (RFC 6749, 4.4), refresh token (6), JWT bearer with RS256 (RFC 7523). Client id and secret
-//! go into the form, as dlt sends them. Must never send anything itself: `Egress` sends the token request through the
-//! same gate as every other.
+//! Grants: client credentials (RFC 6749, 4.4), refresh token (6), JWT bearer (RFC 7523; `assertion` signs). Client id
+//! and secret go into the form, as dlt sends them; where the server refuses them there, into a header (2.3.1). Must
+//! never send anything itself: `Egress` sends the token request through the same gate as every other.
 
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
+use super::credential::Credential;
+use super::{Request, assertion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::rotated;
 
@@ -44,6 +44,8 @@ pub(super) struct Cached {
     expires: Option<Instant>,
     /// Rotated by the server: takes the place of the configured one.
     refresh_token: Option<SecretString>,
+    /// The server takes id and secret in a header and not in the form.
+    pub(super) with_basic: bool,
 }
 
 /// How long before its expiry a token is renewed, so that none runs out on its way.
@@ -85,8 +87,39 @@ impl OAuth2 {
         self
     }
 
+    /// Whether id and secret could go into a header: when both are there, and go into the form otherwise.
+    pub(super) fn may_use_basic(&self) -> bool {
+        let is_given = |secret: &SecretString| !secret.expose_secret().is_empty();
+        !matches!(self.grant, Grant::JwtBearer { .. }) && is_given(&self.client_id) && is_given(&self.client_secret)
+    }
+
+    /// The token request; with id and secret in a header, or in the form.
+    pub(super) fn request(&self, cached: &Cached, with_basic: bool) -> Result<Request> {
+        let url = Url::parse(&self.token_url).map_err(|source| {
+            Error::new(ErrorKind::Unauthorized, "the token endpoint is no URL")
+                .with_context("token endpoint", self.token_url.clone())
+                .with_source(source)
+        })?;
+        let mut headers = HeaderMap::from_iter([
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+            (header::ACCEPT, HeaderValue::from_static("application/json")),
+        ]);
+        if with_basic {
+            // RFC 6749, section 2.3.1: encoded as in a form first.
+            let encode = |secret: &SecretString| {
+                form_urlencoded::byte_serialize(secret.expose_secret().as_bytes()).collect::<String>()
+            };
+            let basic = Credential::Basic {
+                username: encode(&self.client_id).into(),
+                password: encode(&self.client_secret).into(),
+            };
+            basic.attach(&mut url.clone(), &mut headers, None)?;
+        }
+        Ok(Request { method: Method::POST, url, headers, body: self.form(cached, with_basic)?.into() })
+    }
+
     /// The form of the token request.
-    pub(super) fn form(&self, cached: &Cached) -> Result<String> {
+    fn form(&self, cached: &Cached, with_basic: bool) -> Result<String> {
         let mut fields: Vec<(&str, String)> = Vec::new();
         match &self.grant {
             Grant::ClientCredentials => {
@@ -106,8 +139,12 @@ impl OAuth2 {
             }
             Grant::JwtBearer { private_key, audience, scopes } => {
                 fields.push(("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer".to_owned()));
-                fields.push(("assertion", self.assertion(private_key, audience, scopes)?));
+                let claims = self.claims(audience, scopes);
+                fields.push(("assertion", assertion::signed(private_key.expose_secret(), &claims)?));
             }
+        }
+        if with_basic {
+            fields.retain(|(name, _)| !matches!(*name, "client_id" | "client_secret"));
         }
         for (name, value) in &self.request_data {
             fields.retain(|(known, _)| known != name);
@@ -148,57 +185,65 @@ impl OAuth2 {
         Ok(token)
     }
 
-    pub(super) fn secrets(&self) -> Vec<&str> {
-        let mut secrets = vec![self.client_secret.expose_secret()];
-        secrets.extend(self.access_token.as_ref().map(|token| token.expose_secret()));
+    pub(super) fn secrets(&self) -> Vec<&SecretString> {
+        let mut secrets = vec![&self.client_secret];
+        secrets.extend(&self.access_token);
         match &self.grant {
             Grant::ClientCredentials => {}
-            Grant::RefreshToken(token) => secrets.push(token.expose_secret()),
-            Grant::JwtBearer { private_key, .. } => secrets.push(private_key.expose_secret()),
+            Grant::RefreshToken(token) => secrets.push(token),
+            Grant::JwtBearer { private_key, .. } => secrets.push(private_key),
         }
+        let further = self.request_data.iter().filter(|(name, _)| !PUBLIC_FIELDS.contains(&name.as_str()));
+        secrets.extend(further.map(|(_, value)| value));
         secrets
     }
 
-    /// A signed assertion that is good for an hour (RFC 7523, section 3; issuer and subject as dlt sets them).
-    fn assertion(&self, private_key: &SecretString, audience: &str, scopes: &[String]) -> Result<String> {
-        let wrong = |message: &str| {
-            Error::new(ErrorKind::Config, format!("the private key of the OAuth 2.0 assertion {message}"))
-        };
-        let key = PrivateKeyDer::from_pem_slice(private_key.expose_secret().as_bytes()).map_err(|_| {
-            wrong("is no PEM")
-                .with_help("give an unencrypted RSA key, PKCS #8 or PKCS #1, with its BEGIN and END lines")
-        })?;
-        let pair = match &key {
-            PrivateKeyDer::Pkcs8(key) => {
-                ring::signature::RsaKeyPair::from_pkcs8(PrivatePkcs8KeyDer::secret_pkcs8_der(key))
-            }
-            PrivateKeyDer::Pkcs1(key) => {
-                ring::signature::RsaKeyPair::from_der(PrivatePkcs1KeyDer::secret_pkcs1_der(key))
-            }
-            _ => return Err(wrong("is no RSA key")),
-        }
-        .map_err(|rejected| wrong("is no usable RSA key").with_source(rejected.to_string()))?;
+    /// Good for an hour (RFC 7523, section 3; issuer and subject as dlt sets them).
+    fn claims(&self, audience: &str, scopes: &[String]) -> Value {
         let now = jiff::Timestamp::now().as_second();
-        let claims = json!({
+        json!({
             "iss": self.client_id.expose_secret(),
             "sub": self.client_id.expose_secret(),
             "aud": audience,
             "iat": now,
             "exp": now + 3600,
             "scope": scopes.join(" "),
-        });
-        let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
-        let signed = format!("{}.{}", encode(br#"{"alg":"RS256","typ":"JWT"}"#), encode(claims.to_string().as_bytes()));
-        let mut signature = vec![0; pair.public().modulus_len()];
-        pair.sign(
-            &ring::signature::RSA_PKCS1_SHA256,
-            &ring::rand::SystemRandom::new(),
-            signed.as_bytes(),
-            &mut signature,
-        )
-        .map_err(|_| wrong("can't sign"))?;
-        Ok(format!("{signed}.{}", encode(&signature)))
+        })
     }
+}
+
+/// Fields of a token request that say what is wanted: no secrets, and texts that stand in data as well.
+const PUBLIC_FIELDS: [&str; 11] = [
+    "grant_type",
+    "scope",
+    "scopes",
+    "audience",
+    "resource",
+    "redirect_uri",
+    "response_type",
+    "client_id",
+    "client_assertion_type",
+    "subject_token_type",
+    "requested_token_type",
+];
+
+/// Whether a token endpoint does not accept how the client shows who it is (RFC 6749, section 5.2).
+pub(super) fn refuses_client(status: StatusCode, body: &[u8]) -> bool {
+    let said = || serde_json::from_slice::<Value>(body).ok()?.get("error")?.as_str().map(str::to_owned);
+    match status.as_u16() {
+        401 => true,
+        400 => matches!(said().as_deref(), Some("invalid_client" | "unauthorized_client" | "invalid_request")),
+        _ => false,
+    }
+}
+
+/// What a token endpoint says is wrong.
+pub(super) fn reason(body: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let text = |name: &str| answer.get(name).and_then(Value::as_str);
+    let said: Vec<&str> = [text("error"), text("error_description")].into_iter().flatten().collect();
+    let said: String = said.join(": ").chars().take(300).collect();
+    (!said.is_empty()).then_some(said)
 }
 
 #[cfg(test)]
@@ -213,20 +258,60 @@ mod tests {
     fn forms() {
         let mut client = oauth2(Grant::ClientCredentials);
         assert_eq!(
-            client.form(&Cached::default()).unwrap(),
+            client.form(&Cached::default(), false).unwrap(),
             "client_id=id&client_secret=secret&grant_type=client_credentials"
         );
         client.request_data =
             vec![("grant_type".to_owned(), "x".to_owned().into()), ("scope".to_owned(), "a b".to_owned().into())];
         assert_eq!(
-            client.form(&Cached::default()).unwrap(),
+            client.form(&Cached::default(), false).unwrap(),
             "client_id=id&client_secret=secret&grant_type=x&scope=a+b"
         );
         let refresh = oauth2(Grant::RefreshToken("r1".to_owned().into()));
         let mut cached = Cached::default();
-        assert!(refresh.form(&cached).unwrap().ends_with("grant_type=refresh_token&refresh_token=r1"));
+        assert!(refresh.form(&cached, false).unwrap().ends_with("grant_type=refresh_token&refresh_token=r1"));
         cached.refresh_token = Some("r2".to_owned().into());
-        assert!(refresh.form(&cached).unwrap().ends_with("refresh_token=r2"), "the rotated one is used");
+        assert!(refresh.form(&cached, false).unwrap().ends_with("refresh_token=r2"), "the rotated one is used");
+    }
+
+    #[test]
+    fn id_and_secret_in_a_header() {
+        let mut client = OAuth2::new(
+            Grant::ClientCredentials,
+            "https://a.b/token".to_owned(),
+            "a+b".to_owned().into(),
+            "s&c".to_owned().into(),
+        );
+        assert!(client.may_use_basic());
+        let request = client.request(&Cached::default(), true).unwrap();
+        assert_eq!(request.body, "grant_type=client_credentials");
+        assert_eq!(request.headers[header::AUTHORIZATION], "Basic YSUyQmI6cyUyNmM=");
+        client.client_secret = String::new().into();
+        assert!(!client.may_use_basic());
+        for (status, body, refused) in [
+            (401, "", true),
+            (400, r#"{"error": "invalid_client"}"#, true),
+            (400, r#"{"error": "invalid_scope"}"#, false),
+            (400, "client_id=x", false),
+            (500, r#"{"error": "invalid_client"}"#, false),
+        ] {
+            assert_eq!(
+                refuses_client(StatusCode::from_u16(status).unwrap(), body.as_bytes()),
+                refused,
+                "{status} {body}"
+            );
+        }
+        assert_eq!(reason(br#"{"error": "a", "error_description": "b"}"#).as_deref(), Some("a: b"));
+    }
+
+    #[test]
+    fn what_is_typed_into_the_request_is_secret_unless_it_says_what_is_wanted() {
+        let mut client = oauth2(Grant::ClientCredentials);
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned().into());
+        client.request_data =
+            vec![field("scope", "read"), field("password", "hunter2"), field("audience", "https://a")];
+        let secrets: Vec<&str> = client.secrets().into_iter().map(SecretString::expose_secret).collect();
+        assert_eq!(secrets, ["secret", "hunter2"]);
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Worker {
                 if served.is_empty() {
                     continue;
                 }
-                let listed = instance.partitions(&child.name, Some(&page.records));
+                let listed = instance.partitions(&child.name, Some(page.masked()));
                 let Some(listed) = self.unless_stopped(listed).await else { return Ok(Left::Away) };
                 let listed = listed.map_err(|error| error.with_context("stream", child.name.clone()))?;
                 children.push((child.name.clone(), self.assigned(&reads, &child.name, &served, listed)));
@@ -144,8 +144,8 @@ impl Worker {
             let page = StreamPage {
                 number,
                 wanted: consumers.contains(&job.stream),
-                records: page.records,
-                checkpoint: page.checkpoint,
+                checkpoint: page.checkpoint.clone(),
+                records: page.into_whole(),
                 last,
                 children,
             };

@@ -15,7 +15,7 @@ pub(super) fn report(report: &Report) -> Value {
         .map(|stream| {
             json!({
                 "name": stream.name, "pages": stream.pages, "records": stream.records, "requests": stream.requests,
-                "retries": stream.retries, "bytes": stream.bytes, "loaded": stream.loaded,
+                "retries": stream.retries, "bytes": stream.bytes, "masked": stream.masked, "loaded": stream.loaded,
                 "finished": stream.error.is_none() && !stream.unfinished, "error": stream.error.as_ref().map(inner),
             })
         })
@@ -41,7 +41,7 @@ pub(super) fn report(report: &Report) -> Value {
         "tables": tables,
         "schema_changes": changes,
         "warnings": report.warnings,
-        "diagnostics": report.diagnostics.iter().map(diagnostic).collect::<Vec<_>>(),
+        "diagnostics": diagnostics(&report.diagnostics),
         "resumed": report.resumed,
         "interrupted": report.interrupted,
         "error": report.failure.as_ref().map(inner),
@@ -62,8 +62,13 @@ fn inner(error: &Error) -> Value {
         "context": context,
         "causes": error.causes(),
         "help": error.help(),
-        "diagnostics": error.diagnostics().iter().map(diagnostic).collect::<Vec<_>>(),
+        "diagnostics": diagnostics(error.diagnostics()),
     })
+}
+
+/// As in an error.
+pub fn diagnostics(found: &[Diagnostic]) -> Vec<Value> {
+    found.iter().map(diagnostic).collect()
 }
 
 fn diagnostic(diagnostic: &Diagnostic) -> Value {

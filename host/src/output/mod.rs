@@ -8,5 +8,6 @@ mod printer;
 mod progress;
 mod report;
 
+pub use json::diagnostics;
 pub use printer::{OutputOptions, Printer};
 pub use progress::Progress;

@@ -44,8 +44,17 @@ pub(super) fn render(report: &Report) -> String {
         let _ =
             writeln!(text, "\nThe next run goes on with what failed and begins anew with the rest; --select chooses.");
     }
-    if report.interrupted {
+    let broke_off = report.failure.is_some() && !report.load_ids.is_empty();
+    if report.interrupted || broke_off {
         let _ = writeln!(text, "\nWhat is loaded is whole; the same command goes on from here.");
+    }
+    for stream in report.streams.iter().filter(|stream| stream.masked > 0) {
+        let _ = writeln!(
+            text,
+            "{WARNING}warning{WARNING:#}: stream `{}`: a secret of a credential stood in its records {}, and is masked there as ${{secrets.…}}",
+            stream.name,
+            if stream.masked == 1 { "once".to_owned() } else { format!("{} times", number(stream.masked)) },
+        );
     }
     for warning in &report.warnings {
         let _ = writeln!(text, "{WARNING}warning{WARNING:#}: {}", shown(warning));

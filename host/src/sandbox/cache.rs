@@ -1,8 +1,8 @@
 //! Compiled components on disk, so that a connector starts in a millisecond.
 //!
 //! A compiled file is native code. It is kept in a private folder, named by the digest of the component, the engine's
-//! version and its settings, and carries a MAC under a key of that folder; one that does not fit is not used. A cache that
-//! can't be used is no error: it is only slower. Must never load a file from anywhere else.
+//! version and its settings, and carries a MAC under a key of that folder; one that does not fit is not used. A cache
+//! that can't be used is no error: it is only slower. Must never load a file from anywhere else.
 
 use std::fs;
 use std::io::Write as _;

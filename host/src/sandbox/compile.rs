@@ -1,7 +1,7 @@
 //! From a component's bytes to native code, within a time limit.
 //!
-//! Nothing can stop a compiler from the outside, so it works on a thread of its own, and who waits too long gives up: the
-//! error ends the program, and the thread with it. Must never be given bytes whose size nobody has checked.
+//! Nothing can stop a compiler from the outside, so it works on a thread of its own, and who waits too long gives up:
+//! the error ends the program, and the thread with it. Must never be given bytes whose size nobody has checked.
 
 use std::sync::mpsc;
 use std::time::Duration;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{HasSelf, Linker};
 
 use super::bindings::ConnectorPre;
-use super::imports::InstanceState;
+use super::imports::{InstanceState, handle};
 use super::{Engine, bindings, cache, compile, printable, signature};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -45,8 +46,8 @@ impl Surface {
 }
 
 impl Connector {
-    /// Errors: no such file (`Usage`); not a component, not a connector, another version of the contract, an import that
-    /// no connector gets (`Connector`). With a public key, it must be signed.
+    /// Errors: no such file (`Usage`); not a component, not a connector, another version of the contract, an import
+    /// that no connector gets (`Connector`). With a public key, it must be signed.
     pub fn load(engine: &Engine, path: &Path, public_key: Option<&str>) -> Result<Self> {
         let about = |error: Error| error.with_context("connector", path.display().to_string());
         let unreadable = |source: std::io::Error| {
@@ -100,10 +101,21 @@ impl Connector {
     }
 }
 
+/// As this version of wasmtime-wasi-http names it; connectors of any earlier 0.2 get the same.
+const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
+
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceState>> {
     let mut linker = Linker::new(&engine.wasmtime);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    linker.instance(OUTGOING_HANDLER)?.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, InstanceState>, (request, options)| {
+            Ok((handle(store.data_mut(), request, options)?,))
+        },
+    )?;
+    linker.allow_shadowing(false);
     bindings::airlock::connector::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     bindings::airlock::connector::secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)

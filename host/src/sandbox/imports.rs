@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use secrecy::ExposeSecret as _;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
 use wasmtime_wasi_http::{
     ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -16,9 +19,9 @@ use super::bindings::airlock::connector::{log, secrets, types};
 use super::failure::convert_diagnostic;
 use super::limits::InstanceLimits;
 use super::said::Said;
-use super::{Engine, printable};
+use super::{Engine, PageRecords, printable};
 use crate::diagnostic::Diagnostic;
-use crate::egress::{self, Egress, Traffic};
+use crate::egress::{self, Egress, Session, Traffic};
 use crate::error::{Error, ErrorKind};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +65,7 @@ pub(super) struct InstanceState {
 /// The connector's side of the egress; it remembers the last failure, of which the connector learns only the kind.
 pub(super) struct Gate {
     egress: Option<Arc<Egress>>,
-    traffic: Arc<Traffic>,
+    pub(super) session: Arc<Session>,
     io: tokio::runtime::Handle,
     request_bytes: usize,
     /// How often the connector waited for the network.
@@ -71,8 +74,8 @@ pub(super) struct Gate {
 }
 
 impl InstanceState {
-    /// Without an egress every request is denied. `io`: the runtime that waits for the network, so that a computing guest
-    /// does not hold it up.
+    /// Without an egress every request is denied. `io`: the runtime that waits for the network, so that a computing
+    /// guest does not hold it up.
     pub(super) fn new(
         engine: &Engine,
         egress: Option<Arc<Egress>>,
@@ -94,7 +97,7 @@ impl InstanceState {
             waits_before: 0,
             gate: Gate {
                 egress,
-                traffic,
+                session: Arc::new(Session::new(traffic)),
                 io,
                 request_bytes: engine.limits.request_bytes,
                 waits: 0,
@@ -111,6 +114,18 @@ impl InstanceState {
 impl Gate {
     pub(super) fn take_error(&self) -> Option<Error> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A page's records as they are to be loaded, if they differ from what the connector gave.
+    pub(super) fn restored(&self, records: &PageRecords) -> Option<PageRecords> {
+        let egress = self.egress.as_ref()?;
+        match records {
+            PageRecords::JsonArray(bytes) | PageRecords::JsonLines(bytes) => {
+                egress.restored(bytes, &self.session).map(|bytes| records.with_bytes(bytes))
+            }
+            // Its bytes have lengths and offsets: what is masked in it stays so.
+            PageRecords::ArrowIpc(_) => None,
+        }
     }
 
     pub(super) fn redact(&self, text: &str) -> String {
@@ -181,6 +196,28 @@ impl InstanceState {
     }
 }
 
+/// `wasi:http/outgoing-handler.handle` as wasmtime implements it, but that keeps the options of every request for ever: an
+/// instance that sends thousands of requests would run out of handles.
+pub(super) fn handle(
+    state: &mut InstanceState,
+    request: Resource<HostOutgoingRequest>,
+    options: Option<Resource<RequestOptions>>,
+) -> wasmtime::Result<Result<Resource<HostFutureIncomingResponse>, ErrorCode>> {
+    let kept = options.as_ref().map(Resource::rep);
+    let handled = outgoing_handler::Host::handle(&mut state.http(), request, options);
+    if let Some(kept) = kept {
+        let kept: Resource<RequestOptions> = Resource::new_own(kept);
+        // Not when a later wasmtime deletes them itself, and the place holds something else.
+        if state.table.get(&kept).is_ok() {
+            let _ = state.table.delete(kept);
+        }
+    }
+    match handled {
+        Ok(pending) => Ok(Ok(pending)),
+        Err(error) => Ok(Err(error.downcast()?)),
+    }
+}
+
 type Sent = Result<
     (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>),
     wasmtime_wasi_http::Error,
@@ -206,7 +243,7 @@ impl WasiHttpHooks for Gate {
         _processed: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         self.waits += 1;
-        let (egress, traffic, io) = (self.egress.clone(), self.traffic.clone(), self.io.clone());
+        let (egress, session, io) = (self.egress.clone(), self.session.clone(), self.io.clone());
         let (last_error, request_bytes) = (self.last_error.clone(), self.request_bytes);
         Box::new(async move {
             let outcome = match collected(request, request_bytes).await {
@@ -214,7 +251,7 @@ impl WasiHttpHooks for Gate {
                     // Aborted with the guest's call: `AbortOnDrop` cancels what nobody waits for.
                     let task = AbortOnDrop(io.spawn(async move {
                         match egress {
-                            Some(egress) => egress.send(request, &traffic).await,
+                            Some(egress) => egress.send(request, &session).await,
                             None => {
                                 Err(Error::new(ErrorKind::Denied, "the connector made a request where none is allowed"))
                             }
@@ -245,7 +282,8 @@ impl WasiHttpHooks for Gate {
     }
 }
 
-/// The request with its whole body: it may be sent more than once, and a denial must not come before the body is drained.
+/// The request with its whole body: it may be sent more than once, and a denial must not come before the body is
+/// drained.
 async fn collected(request: http::Request<WasiBody>, limit: usize) -> Result<egress::Request, Error> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, limit).collect().await.map_err(|source| {

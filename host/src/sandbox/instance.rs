@@ -1,7 +1,7 @@
 //! One running copy of a connector: the contract's functions as typed calls, each within its limits.
 //!
-//! After any failure of the sandbox itself the instance is dead and must be dropped; an error that the connector returns
-//! leaves it usable.
+//! After any failure of the sandbox itself the instance is dead and must be dropped; an error that the connector
+//! returns leaves it usable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,7 +184,10 @@ impl Instance {
             failure::check_size("name of a partition", &partition.id, most, Some("host.limits.partition_id_bytes"))?;
             self.check_checkpoint("partition", &partition.data)?;
         }
-        Ok(partitions.into_iter().map(|partition| Partition { id: partition.id, data: partition.data }).collect())
+        let session = &self.store.data().gate.session;
+        let handed_on =
+            |partition: wit::Partition| Partition { id: partition.id, data: session.hand_on(partition.data) };
+        Ok(partitions.into_iter().map(handed_on).collect())
     }
 
     /// Begins to read a partition; the one before is given up.
@@ -192,7 +195,8 @@ impl Instance {
         let connection = self.begin_connected()?;
         self.drop_reader().await?;
         let checkpoint = checkpoint.map(str::to_owned);
-        let partition = wit::Partition { id: partition.id.clone(), data: partition.data.clone() };
+        let data = self.store.data().gate.session.take_up(&partition.data).to_owned();
+        let partition = wit::Partition { id: partition.id.clone(), data };
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
         let call = resource.call_read(&mut self.store, connection, stream, &partition, checkpoint.as_ref());
@@ -234,7 +238,8 @@ impl Instance {
             self.check_checkpoint("checkpoint", checkpoint)?;
         }
         self.check_progress(&page.checkpoint, &records)?;
-        Ok(Some(Page { records, checkpoint: page.checkpoint, last: page.last }))
+        let whole = self.store.data().gate.restored(&records);
+        Ok(Some(Page::new(records, whole, page.checkpoint, page.last)))
     }
 
     /// State is stored with every package: it must not become a second destination.

@@ -10,10 +10,34 @@ pub struct Partition {
 
 #[derive(Debug)]
 pub struct Page {
-    pub records: PageRecords,
+    /// As the connector gave them.
+    masked: PageRecords,
+    /// As they are to be loaded, where that differs.
+    whole: Option<PageRecords>,
     pub checkpoint: Option<String>,
     /// Nothing comes behind it.
     pub last: bool,
+}
+
+impl Page {
+    pub(super) fn new(masked: PageRecords, whole: Option<PageRecords>, checkpoint: Option<String>, last: bool) -> Self {
+        Self { masked, whole, checkpoint, last }
+    }
+
+    /// The records as the connector knows them, secrets as references: for what goes back into a connector.
+    pub fn masked(&self) -> &PageRecords {
+        &self.masked
+    }
+
+    /// The records as they are to be loaded or shown.
+    pub fn whole(&self) -> &PageRecords {
+        self.whole.as_ref().unwrap_or(&self.masked)
+    }
+
+    /// Like `whole`.
+    pub fn into_whole(self) -> PageRecords {
+        self.whole.unwrap_or(self.masked)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -33,6 +57,15 @@ impl PageRecords {
     /// Without looking into it: nothing, or an empty array.
     pub(super) fn is_empty(&self) -> bool {
         matches!(self.bytes().trim_ascii(), b"" | b"[]")
+    }
+
+    /// The same records in other bytes.
+    pub(super) fn with_bytes(&self, bytes: Vec<u8>) -> Self {
+        match self {
+            Self::JsonArray(_) => Self::JsonArray(bytes),
+            Self::JsonLines(_) => Self::JsonLines(bytes),
+            Self::ArrowIpc(_) => Self::ArrowIpc(bytes),
+        }
     }
 
     pub(super) fn to_wit(&self) -> wit_types::Records {

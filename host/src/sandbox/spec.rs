@@ -13,8 +13,8 @@ use crate::schema::{StreamSpec, WriteDisposition};
 
 const LONGEST_NAME: usize = 200;
 
-/// Errors: too many streams (`LimitExceeded`); a name that no stream can have, twice the same one, a parent that does not
-/// stand before its child (`Connector`).
+/// Errors: too many streams (`LimitExceeded`); a name that no stream can have, twice the same one, a parent that does
+/// not stand before its child (`Connector`).
 pub(super) fn streams(streams: Vec<wit::Stream>, most: usize) -> Result<Vec<StreamSpec>> {
     if streams.len() > most {
         return Err(Error::new(

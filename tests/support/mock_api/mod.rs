@@ -2,13 +2,14 @@
 //! each other's requests or counters.
 //!
 //! Its routes and answers are those of the server that dlt's behaviour was recorded against (`posts`, `oauth`,
-//! `extras`, `everyday`), some that misbehave in further ways (`faults`), and one that changes from run to run
-//! (`ledger`). It must never answer the same request differently, except where a route says that it counts.
+//! `extras`, `everyday`), some that misbehave in further ways (`faults`), one that changes from run to run
+//! (`ledger`), and one that has to be treated well (`manners`). It must never answer the same request differently, except where a route says that it counts.
 
 mod everyday;
 mod extras;
 mod faults;
 mod ledger;
+mod manners;
 mod oauth;
 mod posts;
 
@@ -266,6 +267,7 @@ async fn answer(
         .or_else(|| everyday::route(&request))
         .or_else(|| faults::route(&request))
         .or_else(|| ledger::route(&request))
+        .or_else(|| manners::route(&request))
         .unwrap_or_else(|| Answer::json(&serde_json::json!({"error": "no such route"})).with_status(404));
     let seen = Seen {
         method: method.to_string(),

@@ -62,7 +62,7 @@ const TAGGED: Tagged = Tagged {
             tags: &["oauth_jwt_bearer"],
             object: variant(
                 "oauth_jwt_bearer",
-                "OAuth 2.0 with an assertion signed with RS256 (RFC 7523): dlt's class OAuthJWTAuth, with its fields.",
+                "OAuth 2.0 with a signed assertion (RFC 7523): dlt's class OAuthJWTAuth, with its fields.",
                 &[&[
                     key("client_id", Shape::Secret, "Issuer and subject of the assertion."),
                     key("private_key", Shape::Secret, "The key that signs, as PEM."),
