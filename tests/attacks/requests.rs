@@ -178,15 +178,17 @@ fn a_name_that_leads_inside() {
     }
 }
 
-/// What a server sets stays with it: there is no jar that another stream's requests would be sent from.
+/// What a server sets goes back to it, and no connector sees it.
 #[test]
 fn cookies() {
     let script = json!({"requests": [
-        {"authority": "$AUTHORITY", "path": "/cookie"}, {"authority": "$AUTHORITY", "path": "/echo"},
+        {"authority": "$AUTHORITY", "path": "/cookie"}, {"authority": "$AUTHORITY", "path": "/many-cookies"},
     ]});
     let field = attack("a cookie", &script, Outcome::NoEffect);
     assert_eq!(field.requests.len(), 2);
-    assert!(!field.requests[1].to_ascii_lowercase().contains("cookie"), "{:?}", field.requests);
+    assert!(field.requests[1].contains("cookie: session=1"), "{:?}", field.requests);
+    let answers = format!("{:?}", field.bad.unwrap().rows);
+    assert!(!answers.to_ascii_lowercase().contains("set-cookie"), "{answers}");
 }
 
 /// Who controls the environment of a service is not who wrote its configuration.

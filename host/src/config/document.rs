@@ -182,19 +182,20 @@ impl YamlReader<'_> {
         into: &mut Map<String, Value>,
     ) -> Result<(), SyntaxMistake> {
         self.merging += 1;
-        let value = self.value(node, pointer)?;
-        self.merging -= 1;
-        match value {
-            Value::Object(entries) => into.extend(entries),
-            Value::Array(list) => {
-                for entries in list.into_iter().rev() {
-                    if let Value::Object(entries) = entries {
-                        into.extend(entries);
-                    }
-                }
+        // Of several the first counts, and all stand at this pointer.
+        let several = match &node.data {
+            YamlData::Sequence(items) => items.iter().collect(),
+            _ => vec![node],
+        };
+        for mapping in several {
+            match self.value(mapping, pointer)? {
+                Value::Object(entries) => entries.into_iter().for_each(|(key, value)| {
+                    into.entry(key).or_insert(value);
+                }),
+                _ => return Err(self.mistake(node, "`<<` merges mappings only")),
             }
-            _ => return Err(self.mistake(node, "`<<` merges mappings only")),
         }
+        self.merging -= 1;
         Ok(())
     }
 

@@ -81,9 +81,14 @@ impl<'a> Masking<'a> {
                 b'-' | b'0'..=b'9' if !self.references.numbers.is_empty() => {
                     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
                     let end = body[at..].iter().position(|byte| !is_part(byte)).map_or(body.len(), |count| at + count);
-                    let references = self.references;
-                    if let Some(target) = references.numbers.get(&body[at..end]) {
-                        self.put(at..end, target, true, true);
+                    let is_number = body[at..end].iter().all(|byte| b"0123456789+-.eE".contains(byte));
+                    if is_number {
+                        // Whole or not at all: a part of a number is no secret, and a reference in one would be no JSON.
+                        self.plain(between..at);
+                        let references = self.references;
+                        if let Some(target) = references.numbers.get(&body[at..end]) {
+                            self.put(at..end, target, true, true);
+                        }
                         between = end;
                     }
                     at = end;

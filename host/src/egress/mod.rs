@@ -316,7 +316,10 @@ impl Egress {
         }
         let mut answer = self.ask_for_token(oauth2.request(&cached, cached.with_basic)?, session).await?;
         // RFC 6749, section 2.3.1: every server takes the client's password in a header, and some take it nowhere else.
-        if !cached.with_basic && oauth2.may_use_basic() && oauth2::refuses_client(answer.status, &answer.body) {
+        if !cached.with_basic
+            && oauth2.may_use_basic()
+            && oauth2::refuses_client(answer.status, &answer.headers, &answer.body)
+        {
             let second = self.ask_for_token(oauth2.request(&cached, true)?, session).await?;
             if second.status.is_success() {
                 cached.with_basic = true;

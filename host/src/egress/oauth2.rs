@@ -227,12 +227,16 @@ const PUBLIC_FIELDS: [&str; 11] = [
     "requested_token_type",
 ];
 
-/// Whether a token endpoint does not accept how the client shows who it is (RFC 6749, section 5.2).
-pub(super) fn refuses_client(status: StatusCode, body: &[u8]) -> bool {
-    let said = || serde_json::from_slice::<Value>(body).ok()?.get("error")?.as_str().map(str::to_owned);
+/// Whether a token endpoint does not accept how the client shows who it is (RFC 6749, section 5.2): it says so in that
+/// section's words, or asks for HTTP Basic, or says nothing with its 401.
+pub(super) fn refuses_client(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
+    let answer = serde_json::from_slice::<Value>(body).ok();
+    let said = answer.as_ref().and_then(|answer| answer.get("error")).and_then(Value::as_str);
+    let is_said = matches!(said, Some("invalid_client" | "unauthorized_client" | "invalid_request"));
+    let wanted = headers.get(header::WWW_AUTHENTICATE).map(|wanted| wanted.as_bytes().to_ascii_lowercase());
     match status.as_u16() {
-        401 => true,
-        400 => matches!(said().as_deref(), Some("invalid_client" | "unauthorized_client" | "invalid_request")),
+        401 => is_said || said.is_none() || wanted.is_some_and(|wanted| wanted.starts_with(b"basic")),
+        400 => is_said,
         _ => false,
     }
 }
@@ -290,13 +294,15 @@ mod tests {
         assert!(!client.may_use_basic());
         for (status, body, refused) in [
             (401, "", true),
+            (401, r#"{"error": "invalid_client"}"#, true),
+            (401, r#"{"error": "Unauthorized"}"#, false),
             (400, r#"{"error": "invalid_client"}"#, true),
             (400, r#"{"error": "invalid_scope"}"#, false),
             (400, "client_id=x", false),
             (500, r#"{"error": "invalid_client"}"#, false),
         ] {
             assert_eq!(
-                refuses_client(StatusCode::from_u16(status).unwrap(), body.as_bytes()),
+                refuses_client(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes()),
                 refused,
                 "{status} {body}"
             );

@@ -396,6 +396,8 @@ mod tests {
             (r#"{"a": "acm\u0065-corp\u00e9\ud83d"}"#, "", r#"{"a": "${secrets.org}\u00e9\ud83d"}"#),
             (r#"["s3cr&t\/\"x\"", "\\acme-corp\\"]"#, "", r#"["${secrets.key}", "\\${secrets.org}\\"]"#),
             (r#"[123456789, 1234567890, -123456789]"#, "", r#"["${secrets.account~n}", 1234567890, -123456789]"#),
+            (r#"{"acme-corp": 123456789, "b": null}"#, "", r#"{"acme-corp": "${secrets.account~n}", "b": null}"#),
+            ("[123456789, acme-corp]", "", "[\"${secrets.account~n}\", ${secrets.org}]"),
             (r#"["s3cr%26t%2F%22x%22", "s3cr%26t%2f%22x%22"]"#, "", r#"["${secrets.key~p}", "${secrets.key~q}"]"#),
             (r#"["YWNtZS1jb3Jw"]"#, "", r#"["${secrets.org~b}"]"#),
             (r#"["${secrets.org}", "%24%7Bsecrets.x"]"#, "", r#"["${secrets.~1}org}", "${secrets.~5}x"]"#),
