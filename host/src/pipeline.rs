@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use crate::config::settings::Limits;
-use crate::destination::Destination;
+use crate::destination::{self, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Control, Event, Extraction, Source, StreamActivity};
 use crate::lock::RunLock;

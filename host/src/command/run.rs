@@ -26,10 +26,10 @@ pub struct Run {
     /// The name that state is kept under [default: the configuration file's name]
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
-    /// Load only this stream (may be given more than once)
+    /// Load only this stream (may be given more than once); its parents are read for it
     #[arg(long, value_name = "STREAM")]
     select: Vec<String>,
-    /// Forget what earlier runs remembered, and replace the tables
+    /// Read from the beginning, and replace the tables
     #[arg(long)]
     full_refresh: bool,
     /// How many partitions are read at once

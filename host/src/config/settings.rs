@@ -165,7 +165,7 @@ impl Default for Limits {
             records_per_stream: u64::MAX,
             partitions_per_call: 100_000,
             partition_id_bytes: 4096,
-            checkpoint_bytes: 1 << 20,
+            checkpoint_bytes: 4 << 20,
             partition_states: 200_000,
             pages_without_progress: 1000,
             bytes_without_checkpoint: 1 << 30,
