@@ -112,3 +112,93 @@ fn families(consumers: &Names, streams: &Streams) -> Vec<Names> {
     }
     families.into_iter().map(|(consumers, _)| consumers).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+    use crate::schema::{StreamSpec, WriteDisposition};
+    use crate::state::StreamProgress;
+
+    fn streams() -> Streams {
+        let stream = |name: &str, parent: Option<&str>, table: Option<&str>| StreamSpec {
+            name: name.to_owned(),
+            parent: parent.map(str::to_owned),
+            selected: true,
+            primary_key: Vec::new(),
+            merge_key: Vec::new(),
+            cursor_field: None,
+            write_disposition: WriteDisposition::Append,
+            hints: table.map_or_else(Map::new, |table| Map::from_iter([("table_name".to_owned(), table.into())])),
+        };
+        Streams::new([
+            stream("posts", None, None),
+            stream("comments", Some("posts"), None),
+            stream("users", None, Some("people")),
+            stream("guests", None, Some("people")),
+        ])
+    }
+
+    fn names(text: &str) -> Names {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn begin(state: State, consumers: &str, full_refresh: bool, fingerprint: &str) -> Beginning {
+        RunMode { consumers: names(consumers), full_refresh }.begin(state, &streams(), fingerprint)
+    }
+
+    /// The consumers of the passes of a run.
+    fn passes(beginning: &Beginning) -> Vec<Names> {
+        beginning.passes.iter().map(|pass| beginning.state.passes[pass].consumers.clone()).collect()
+    }
+
+    /// A state with a pass that has appended something for each of its consumers.
+    fn unfinished(consumers: &str, full_refresh: bool) -> State {
+        let consumers = names(consumers);
+        let appended = consumers.iter().map(|stream| (stream.clone(), vec!["1".to_owned()])).collect();
+        let progress = StreamProgress { staged: full_refresh, ..StreamProgress::default() };
+        let streams = consumers.iter().map(|stream| (stream.clone(), progress.clone())).collect();
+        let pass = Pass { fingerprint: "f".to_owned(), consumers, full_refresh, appended, streams };
+        State { passes: BTreeMap::from([(4, pass)]), ..State::default() }
+    }
+
+    #[test]
+    fn a_family_is_read_together_and_so_is_a_shared_table() {
+        let beginning = begin(State::default(), "posts comments users guests", false, "f");
+        assert_eq!(passes(&beginning), [names("comments posts"), names("guests users")]);
+        assert!(!beginning.resumed);
+        assert_eq!(beginning.stored(), State::default());
+    }
+
+    #[test]
+    fn a_run_goes_on_with_what_it_wants_and_leaves_the_rest() {
+        let beginning = begin(unfinished("posts comments", false), "comments users", false, "f");
+        assert_eq!(passes(&beginning), [names("comments"), names("users")]);
+        assert!(beginning.resumed);
+        assert_eq!(beginning.state.passes[&4].consumers, names("posts"));
+        // The run after it wants both.
+        let next = begin(beginning.stored(), "posts comments", false, "f");
+        assert_eq!(passes(&next), [names("posts"), names("comments")]);
+    }
+
+    #[test]
+    fn a_refresh_is_a_refresh_until_it_is_done() {
+        let beginning = begin(unfinished("posts comments", true), "posts comments", false, "f");
+        assert!(beginning.state.passes[&beginning.passes[0]].full_refresh);
+        let beginning = begin(unfinished("posts comments", false), "posts comments", true, "f");
+        assert_eq!(passes(&beginning), [names("comments posts")]);
+        assert_eq!(beginning.replaced[&beginning.passes[0]].len(), 1);
+        assert_eq!(beginning.stored(), unfinished("posts comments", false));
+    }
+
+    #[test]
+    fn another_configuration_begins_anew_and_takes_back() {
+        let beginning = begin(unfinished("posts comments", false), "comments", false, "g");
+        assert_eq!(beginning.changed, names("comments"));
+        let replaced = &beginning.replaced[&beginning.passes[0]];
+        let taken: Vec<TakenBack> = replaced.iter().flat_map(|(_, pass)| take_back(pass.clone())).collect();
+        assert_eq!(taken, [TakenBack { stream: "comments".to_owned(), loads: vec!["1".to_owned()] }]);
+        assert_eq!(beginning.state.passes[&4].consumers, names("posts"));
+    }
+}

@@ -252,3 +252,76 @@ impl Pass {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Names {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn reached(consumers: &str, checkpoint: &str) -> Positions {
+        let partitions = BTreeMap::from([("p".to_owned(), checkpoint.to_owned())]);
+        Positions(vec![Position { consumers: names(consumers), partitions, shared: None }])
+    }
+
+    fn pass(consumers: &str, checkpoint: &str) -> Pass {
+        let posts =
+            StreamProgress { listed: true, reached: reached(consumers, checkpoint), ..StreamProgress::default() };
+        Pass { consumers: names(consumers), streams: BTreeMap::from([("posts".to_owned(), posts)]), ..Pass::default() }
+    }
+
+    #[test]
+    fn positions_move_for_those_that_a_pass_was_for() {
+        let mut state = State::default();
+        state.finish(pass("posts comments", "1"));
+        assert_eq!(state.streams["posts"], reached("posts comments", "1"));
+        state.finish(pass("comments", "2"));
+        let at = |state: &State, consumer: &str| state.position("posts", consumer, "p").map(str::to_owned);
+        assert_eq!((at(&state, "posts"), at(&state, "comments")), (Some("1".to_owned()), Some("2".to_owned())));
+        assert_eq!(at(&state, "likes"), None);
+        let before = state.clone();
+        state.finish(pass("posts", "2"));
+        assert_eq!(state.streams["posts"].0.len(), 1, "who has come equally far stands together");
+        state.restore(&before, &names("posts"));
+        assert_eq!(at(&state, "posts"), Some("1".to_owned()));
+        state.finish(Pass { full_refresh: true, streams: BTreeMap::new(), ..pass("posts comments", "3") });
+        assert_eq!(state, State::default());
+    }
+
+    #[test]
+    fn what_dlt_left_is_everybodys_until_they_have_come_further() {
+        let shared = Position { shared: Some("dlt".to_owned()), ..Position::default() };
+        let mut state = State::default();
+        state.streams.insert("posts".to_owned(), Positions(vec![shared]));
+        state.finish(pass("comments", "1"));
+        assert_eq!(state.position("posts", "posts", "p"), Some("dlt"));
+        assert_eq!(state.position("posts", "comments", "p"), Some("1"));
+        assert_eq!(state.position("posts", "comments", "another"), Some("dlt"));
+        state.finish(Pass { full_refresh: true, streams: BTreeMap::new(), ..pass("posts", "") });
+        assert_eq!(state.position("posts", "posts", "p"), None);
+    }
+
+    #[test]
+    fn a_pass_splits_by_consumer() {
+        let mut whole = pass("posts comments", "1");
+        let pending = |consumers: &str| PendingPartition {
+            id: consumers.to_owned(),
+            data: String::new(),
+            consumers: names(consumers),
+            checkpoint: None,
+        };
+        let posts = whole.streams.get_mut("posts").unwrap();
+        posts.pending = BTreeMap::from([(1, pending("posts comments")), (2, pending("comments"))]);
+        posts.staged = true;
+        whole.appended = BTreeMap::from([("posts".to_owned(), vec!["7".to_owned()])]);
+        let taken = whole.split(&names("posts likes"));
+        let numbers = |pass: &Pass| pass.streams["posts"].pending.keys().copied().collect::<Vec<_>>();
+        assert_eq!((numbers(&taken), numbers(&whole)), (vec![1], vec![1, 2]));
+        assert_eq!((taken.consumers.clone(), whole.consumers.clone()), (names("posts"), names("comments")));
+        assert_eq!(taken.streams["posts"].pending[&1].consumers, names("posts"));
+        assert_eq!((taken.streams["posts"].staged, whole.streams["posts"].staged), (true, false));
+        assert_eq!((taken.appended.len(), whole.appended.len()), (1, 0));
+    }
+}

@@ -1,6 +1,8 @@
 //! What goes wrong around the host, and not in it: the user, a second run, the API, the disk, the database server.
 //! Whatever happens, another run ends with the rows of an unbroken one.
 
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::process::Child;
 use std::thread;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::contents::Place;
+use super::killed_after;
 use super::places::{config, run};
 use crate::destination::postgres_server::{PostgresServer, start};
 use crate::support::host_command::Project;
@@ -60,6 +63,25 @@ fn an_interrupted_run_is_finished_by_the_next() {
         assert_eq!(output.code, Some(0), "{output}");
         assert_eq!(place.contents("d")["records"].len(), 20_000);
         assert_eq!(place.contents("d")["records__labels"].len(), 19_999);
+    }
+}
+
+/// Nothing that a run waits for keeps it from stopping: an API that never answers, or one that wants to be left alone.
+#[test]
+fn an_interrupted_run_does_not_wait() {
+    for pause in [None, Some("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 250\r\nContent-Length: 0\r\n\r\n")] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let project = Project::with_base_url(&base).config(&long("append"));
+        let place = duckdb(&project);
+        let child = run(&project, &place).spawn();
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.write_all(pause.unwrap_or_default().as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        assert!(start("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let (status, said) = killed_after(child, Duration::from_secs(30));
+        assert_eq!(status.code(), Some(130), "{said}");
+        assert!(!project.path("w.duckdb").exists(), "a run that loads nothing leaves nothing");
     }
 }
 

@@ -307,7 +307,7 @@ fn effort_grows_with_a_response_and_not_faster() {
 #[test]
 fn a_selection_of_every_key_takes_each_once() {
     let body = |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"k{i}\":{i}")).collect::<Vec<_>>().join(","));
-    let document = document::Document::parse(body(20_000)).unwrap();
+    let document = Document::parse(body(20_000)).unwrap();
     // With a look at every key for every key this would be 400 million.
     assert_eq!(Selector::parse("$.*").unwrap().all(&document).len(), 20_000);
 }

@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-wit_bindgen::generate!({ path: "../../wit", world: "connector" });
+wit_bindgen::generate!({ path: "../../wit", world: "connector-with-secrets" });
 
 use airlock::connector::secrets;
 use airlock::connector::types::{Diagnostic, Error, Records, Severity};

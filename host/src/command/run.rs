@@ -26,7 +26,7 @@ pub struct Run {
     /// The name that state is kept under [default: the configuration file's name]
     #[arg(long, value_name = "NAME")]
     pipeline: Option<String>,
-    /// Load only this stream (may be given more than once); its parents are read for it
+    /// Load only this stream (may be given more than once)
     #[arg(long, value_name = "STREAM")]
     select: Vec<String>,
     /// Read from the beginning, and replace the tables

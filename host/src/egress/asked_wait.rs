@@ -49,7 +49,7 @@ fn asked_wait_at(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Op
 fn remaining(headers: &HeaderMap) -> Option<f64> {
     let text = |name: String| headers.get(name)?.to_str().ok().map(str::to_owned);
     let own = PREFIXES.iter().find_map(|prefix| text(format!("{prefix}-remaining")));
-    own.and_then(|text| number(&text)).or_else(|| Some(draft(headers)?.0?))
+    own.and_then(|text| number(&text)).or_else(|| draft(headers)?.0)
 }
 
 const PREFIXES: [&str; 4] = ["x-ratelimit", "x-rate-limit", "ratelimit", "rate-limit"];

@@ -26,14 +26,6 @@ pub(super) struct Worker {
     pub(super) events: mpsc::Sender<Event>,
 }
 
-/// What became of a partition that was being read.
-enum Left {
-    /// Its instance, free for another one.
-    Free(Instance),
-    /// It paused with its reader open, or the run stopped.
-    Away,
-}
-
 impl Worker {
     pub(super) async fn run(self) {
         // The stream that an instance's requests count for is fixed when it is made.
@@ -56,8 +48,7 @@ impl Worker {
                 Some(Err(error)) => Err(error),
             };
             match outcome {
-                Ok(Left::Free(instance)) => idle = Some((stream, instance)),
-                Ok(Left::Away) => {}
+                Ok(free) => idle = free.map(|instance| (stream, instance)),
                 Err(error) if error.kind() == ErrorKind::Moved && was_resumed => {
                     self.begin_anew(pass, stream, assignment).await;
                 }
@@ -103,30 +94,30 @@ impl Worker {
         }
     }
 
-    /// Reads a partition to its end, or until it has to pause or stop.
-    async fn read(&self, mut job: Job, mut instance: Instance, begun: bool) -> Result<Left> {
+    /// Reads a partition to its end, or until it has to pause or stop. Gives the instance back if it is free again.
+    async fn read(&self, mut job: Job, mut instance: Instance, begun: bool) -> Result<Option<Instance>> {
         let Assignment { number, partition, consumers } = job.assignment.clone();
-        let Some(reads) = self.queue.reads(job.pass) else { return Ok(Left::Free(instance)) };
+        let Some(reads) = self.queue.reads(job.pass) else { return Ok(Some(instance)) };
         if !begun {
             let checkpoint = job.checkpoint.as_deref().or_else(|| self.position(&reads, &job.stream, &job.assignment));
             let begins = instance.read(&job.stream, &partition, checkpoint);
             match self.unless_stopped(begins).await {
-                None => return Ok(Left::Away),
+                None => return Ok(None),
                 Some(outcome) => outcome?,
             }
         }
         let told = loop {
             match self.queue.goes_on(job.pass, &job.stream) {
                 Verdict::GoOn => {}
-                Verdict::Stop => return Ok(Left::Away),
+                Verdict::Stop => return Ok(None),
                 Verdict::Pause => {
                     job.paused = Some(instance);
                     self.queue.put_back(job);
-                    return Ok(Left::Away);
+                    return Ok(None);
                 }
             }
             // A page that is still on its way when the run is stopped is not waited for: the API may be pausing us.
-            let Some(page) = self.unless_stopped(instance.next()).await else { return Ok(Left::Away) };
+            let Some(page) = self.unless_stopped(instance.next()).await else { return Ok(None) };
             let Some(page) = page? else { break false };
             let mut children = Vec::new();
             for child in self.streams.children(&job.stream) {
@@ -135,7 +126,7 @@ impl Worker {
                     continue;
                 }
                 let listed = instance.partitions(&child.name, Some(page.masked()));
-                let Some(listed) = self.unless_stopped(listed).await else { return Ok(Left::Away) };
+                let Some(listed) = self.unless_stopped(listed).await else { return Ok(None) };
                 let listed = listed.map_err(|error| error.with_context("stream", child.name.clone()))?;
                 children.push((child.name.clone(), self.assigned(&reads, &child.name, &served, listed)));
             }
@@ -164,7 +155,7 @@ impl Worker {
         }
         let ended = self.queue.done(job.pass, &job.stream);
         self.tell(job.pass, ended).await;
-        Ok(Left::Free(instance))
+        Ok(Some(instance))
     }
 
     /// What a checkpoint pointed at is no longer there. Where records may come twice, the partition begins again; else the

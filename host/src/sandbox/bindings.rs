@@ -2,6 +2,6 @@
 
 wasmtime::component::bindgen!({
     path: "../wit",
-    world: "connector",
+    world: "connector-with-secrets",
     exports: { default: async },
 });

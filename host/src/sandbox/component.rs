@@ -9,7 +9,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{HasSelf, Linker};
 
-use super::bindings::ConnectorPre;
+use super::bindings::ConnectorWithSecretsPre;
 use super::imports::{InstanceState, handle};
 use super::{Engine, bindings, cache, compile, printable, signature};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +22,7 @@ const CONTRACT_VERSION: (u64, u64) = (0, 1);
 #[derive(Clone)]
 pub struct Connector {
     pub(super) engine: Engine,
-    pub(super) pre: ConnectorPre<InstanceState>,
+    pub(super) pre: ConnectorWithSecretsPre<InstanceState>,
     surface: Arc<Surface>,
 }
 
@@ -88,7 +88,7 @@ impl Connector {
         let linker = linker(engine).map_err(|source| {
             Error::new(ErrorKind::Internal, "the imports can't be linked").with_source(source.to_string())
         })?;
-        let pre = linker.instantiate_pre(&component).and_then(ConnectorPre::new).map_err(|source| {
+        let pre = linker.instantiate_pre(&component).and_then(ConnectorWithSecretsPre::new).map_err(|source| {
             Error::new(ErrorKind::Connector, "the component asks for something that no connector gets")
                 .with_source(printable(&format!("{source:#}")))
                 .with_help("a connector may import wasi:http/outgoing-handler, clocks, random, io, an empty wasi:cli, and airlock:connector/log")

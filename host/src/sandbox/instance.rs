@@ -31,7 +31,7 @@ pub struct Description {
 
 pub struct Instance {
     store: Store<InstanceState>,
-    bindings: bindings::Connector,
+    bindings: bindings::ConnectorWithSecrets,
     connection: Option<ResourceAny>,
     reader: Option<ResourceAny>,
     /// Of the reader's last page, and how many pages in a row it stood still.
