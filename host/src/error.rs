@@ -108,13 +108,13 @@ impl Error {
         let count = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
         let message = match count {
             1 => "1 mistake in the configuration".to_owned(),
+            _ if diagnostics.len() > SHOWN_DIAGNOSTICS => {
+                format!("{count} mistakes in the configuration: the first {SHOWN_DIAGNOSTICS} are shown")
+            }
             _ => format!("{count} mistakes in the configuration"),
         };
         let mut error = Self::new(ErrorKind::Config, message);
-        if diagnostics.len() > SHOWN_DIAGNOSTICS {
-            diagnostics.truncate(SHOWN_DIAGNOSTICS);
-            error = error.with_help(format!("the first {SHOWN_DIAGNOSTICS} are shown"));
-        }
+        diagnostics.truncate(SHOWN_DIAGNOSTICS);
         error.0.diagnostics = diagnostics;
         error
     }
