@@ -39,7 +39,7 @@ fn attacks() -> Vec<(&'static str, Value, Value, Outcome<'static>)> {
             REFUSED,
         ),
         ("decoded_bytes", json!(1000), json!({"pages": [{"kind": "arrow", "bytes": rows_of_nothing()}]}), FAILS),
-        ("schema_steps", json!(2), json!({}), REFUSED),
+        ("schema_steps", json!(1), json!({"typed": "x"}), REFUSED),
         ("grants", json!(1), json!({"grants": [{"origin": "$BASE"}, {"origin": "$SECOND"}]}), REFUSED),
         ("secret_bytes", json!(10), json!({}), REFUSED),
         ("request_bytes", json!(1000), request(json!({"method": "POST", "body": "x".repeat(2000)})), FAILS),
