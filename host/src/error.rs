@@ -9,6 +9,9 @@ use crate::diagnostic::{Diagnostic, Severity};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// More of them nobody reads, and each takes a look at the whole file to be shown.
+const SHOWN_DIAGNOSTICS: usize = 100;
+
 /// Why something failed, by what the reader should do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,14 +103,18 @@ impl Error {
         }))
     }
 
-    /// Configuration mistakes, each with its place.
-    pub fn from_diagnostics(diagnostics: Vec<Diagnostic>) -> Self {
+    /// Configuration mistakes, each with its place; of a flood the first ones.
+    pub fn from_diagnostics(mut diagnostics: Vec<Diagnostic>) -> Self {
         let count = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
         let message = match count {
             1 => "1 mistake in the configuration".to_owned(),
+            _ if diagnostics.len() > SHOWN_DIAGNOSTICS => {
+                format!("{count} mistakes in the configuration: the first {SHOWN_DIAGNOSTICS} are shown")
+            }
             _ => format!("{count} mistakes in the configuration"),
         };
         let mut error = Self::new(ErrorKind::Config, message);
+        diagnostics.truncate(SHOWN_DIAGNOSTICS);
         error.0.diagnostics = diagnostics;
         error
     }

@@ -34,6 +34,12 @@ impl RunLock {
         };
         if let Some(parent) = path.parent() {
             private_folder::create(parent).map_err(unusable)?;
+            if !private_folder::stays(parent) {
+                return Err(unusable(std::io::Error::other(
+                    "somebody else can put another folder in its folder's place",
+                ))
+                .with_help("set XDG_STATE_HOME to a folder that only you can change"));
+            }
         }
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;

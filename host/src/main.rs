@@ -7,6 +7,9 @@ use airlock_host::output::Printer;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    // Secrets are in this process's memory: no other process may look into it, and no core dump keeps it.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let line = CommandLine::parse();
     let printer = Printer::new(&line.output);
     match line.command.execute(&printer) {

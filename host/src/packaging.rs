@@ -94,10 +94,7 @@ impl Packager {
             return Ok(None);
         }
         let applied = match what {
-            What::Listed(partitions) => {
-                self.progress.listed(pass, &stream, partitions);
-                Ok(())
-            }
+            What::Listed(partitions) => self.progress.listed(pass, &stream, partitions),
             What::Page(page) => self.add_page(pass, &stream, page),
             What::PartitionDone { number } => self.progress.partition_done(pass, &stream, number),
             What::PartitionAnew { number } => {
@@ -180,9 +177,9 @@ impl Packager {
             self.packed.touched.insert((pass, stream.to_owned()));
             self.begin_whole(pass, stream);
         }
-        self.progress.page(pass, stream, page.number, page.checkpoint);
+        self.progress.page(pass, stream, page.number, page.checkpoint)?;
         for (child, partitions) in page.children {
-            self.progress.add(pass, &child, partitions);
+            self.progress.add(pass, &child, partitions)?;
         }
         // With its last page a partition ends: a package between the two would make the next run read it again.
         if page.last { self.progress.partition_done(pass, stream, page.number) } else { Ok(()) }

@@ -119,6 +119,7 @@ impl Pipeline {
             destination_columns: capabilities.max_columns,
             limits_text: capabilities.limits_text,
             max_tables_per_stream: self.limits.tables_per_stream,
+            max_decoded_bytes: self.limits.decoded_bytes,
             other_streams: self.streams.iter().map(|stream| stream.name.clone()).collect(),
             ..Options::default()
         };
@@ -130,7 +131,12 @@ impl Pipeline {
         let packager = Packager {
             pipeline: self.name.clone(),
             normalizer: Normalizer::new(stored.schema, &streams, options)?,
-            progress: Progress::new(self.streams.clone(), &beginning, self.limits.partition_states),
+            progress: Progress::new(
+                self.streams.clone(),
+                &beginning,
+                self.limits.partition_states,
+                self.limits.state_bytes,
+            ),
             streams: streams.iter().map(|spec| (spec.name.clone(), spec.clone())).collect(),
             limits: self.limits.clone(),
             size: self.package_size,

@@ -13,7 +13,7 @@ use std::path::Path;
 pub(crate) fn create(folder: &Path) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let metadata = fs::symlink_metadata(folder)?;
-    if metadata.is_dir() && metadata.uid() == own_user(&metadata) && metadata.mode() & 0o022 == 0 {
+    if metadata.is_dir() && metadata.uid() == own_user() && metadata.mode() & 0o022 == 0 {
         Ok(())
     } else {
         Err(Error::other(format!("{} can be changed by somebody else", folder.display())))
@@ -25,16 +25,16 @@ pub(crate) fn stays(folder: &Path) -> bool {
     let Ok(folder) = folder.canonicalize() else { return false };
     folder.ancestors().all(|ancestor| {
         fs::symlink_metadata(ancestor).is_ok_and(|metadata| {
-            let is_trusted = metadata.uid() == 0 || metadata.uid() == own_user(&metadata);
+            let is_trusted = metadata.uid() == 0 || metadata.uid() == own_user();
             let is_sticky = metadata.mode() & 0o1000 != 0;
             is_trusted && (metadata.mode() & 0o002 == 0 || is_sticky)
         })
     })
 }
 
-/// Who runs this; where that can't be found out, the owner is believed.
-fn own_user(metadata: &fs::Metadata) -> u32 {
-    fs::metadata("/proc/self").map_or(metadata.uid(), |process| process.uid())
+/// Who runs this.
+fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 #[cfg(test)]

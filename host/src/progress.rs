@@ -29,12 +29,13 @@ pub struct Progress {
     unmarked: BTreeSet<(u64, u64)>,
     /// How many partitions of a stream are remembered one by one.
     most_positions: usize,
+    size: StateSize,
     /// Streams with more.
     forgetful: Names,
 }
 
 impl Progress {
-    pub fn new(streams: Streams, beginning: &Beginning, most_positions: usize) -> Self {
+    pub fn new(streams: Streams, beginning: &Beginning, most_positions: usize, most_bytes: usize) -> Self {
         Self {
             streams,
             closed: beginning.stored(),
@@ -44,6 +45,7 @@ impl Progress {
             taken_back: Vec::new(),
             unmarked: BTreeSet::new(),
             most_positions,
+            size: StateSize { most: most_bytes, measured: 0, added: most_bytes },
             forgetful: Names::new(),
         }
     }
@@ -63,21 +65,29 @@ impl Progress {
     }
 
     /// The partitions of a root stream are known.
-    pub fn listed(&mut self, pass: u64, stream: &str, partitions: Vec<Assignment>) {
+    pub fn listed(&mut self, pass: u64, stream: &str, partitions: Vec<Assignment>) -> Result<()> {
         self.stream(pass, stream).listed = true;
-        self.add(pass, stream, partitions);
+        self.add(pass, stream, partitions)
     }
 
     /// Partitions to be read.
-    pub fn add(&mut self, pass: u64, stream: &str, partitions: Vec<Assignment>) {
+    ///
+    /// Errors: too much is to be remembered (`LimitExceeded`).
+    pub fn add(&mut self, pass: u64, stream: &str, partitions: Vec<Assignment>) -> Result<()> {
+        let partition = |assignment: &Assignment| assignment.partition.id.len() + assignment.partition.data.len();
+        let bytes = partitions.iter().map(partition).sum();
         let pending = &mut self.stream(pass, stream).pending;
         pending.extend(partitions.into_iter().map(|Assignment { number, partition, consumers }| {
             (number, PendingPartition { id: partition.id, data: partition.data, consumers, checkpoint: None })
         }));
+        self.size.add(bytes, &self.state)
     }
 
     /// A page was taken in.
-    pub fn page(&mut self, pass: u64, stream: &str, number: u64, checkpoint: Option<String>) {
+    ///
+    /// Errors: too much is to be remembered (`LimitExceeded`).
+    pub fn page(&mut self, pass: u64, stream: &str, number: u64, checkpoint: Option<String>) -> Result<()> {
+        let bytes = checkpoint.as_ref().map_or(0, String::len);
         self.take_back(pass);
         match checkpoint {
             Some(checkpoint) => {
@@ -88,6 +98,7 @@ impl Progress {
             }
             None => drop(self.unmarked.insert((pass, number))),
         }
+        self.size.add(bytes, &self.state)
     }
 
     /// Nothing is left of a partition: its last checkpoint is what it reached.
@@ -217,5 +228,27 @@ impl Progress {
 
     fn stream(&mut self, pass: u64, stream: &str) -> &mut StreamProgress {
         self.state.passes.entry(pass).or_default().streams.entry(stream.to_owned()).or_default()
+    }
+}
+
+/// How large the state is: measured when what was added since could have made it too large.
+struct StateSize {
+    most: usize,
+    measured: usize,
+    added: usize,
+}
+
+impl StateSize {
+    fn add(&mut self, bytes: usize, state: &State) -> Result<()> {
+        self.added = self.added.saturating_add(bytes);
+        if self.measured.saturating_add(self.added) <= self.most {
+            return Ok(());
+        }
+        (self.measured, self.added) = (state.bytes(), 0);
+        if self.measured <= self.most {
+            return Ok(());
+        }
+        let message = format!("checkpoints and partitions to remember are larger than {} bytes", self.most);
+        Err(Error::new(ErrorKind::LimitExceeded, message).with_help("raise host.limits.state_bytes"))
     }
 }

@@ -84,6 +84,25 @@ impl State {
         self.streams.retain(|_, positions| !positions.0.is_empty());
     }
 
+    /// The texts of connectors in it.
+    pub fn bytes(&self) -> usize {
+        let of = |positions: &Positions| {
+            let reached = positions.0.iter().flat_map(|position| {
+                let partitions = position.partitions.iter().map(|(id, checkpoint)| id.len() + checkpoint.len());
+                partitions.chain(position.shared.as_ref().map(String::len))
+            });
+            reached.sum::<usize>()
+        };
+        let streams = self.passes.values().flat_map(|pass| pass.streams.values());
+        let progress = streams.map(|stream| {
+            let pending = stream.pending.values().map(|pending| {
+                pending.id.len() + pending.data.len() + pending.checkpoint.as_ref().map_or(0, String::len)
+            });
+            of(&stream.reached) + pending.sum::<usize>()
+        });
+        self.streams.values().map(of).sum::<usize>() + progress.sum::<usize>()
+    }
+
     /// A number that no pass has.
     pub fn next_pass(&self) -> u64 {
         self.passes.keys().next_back().map_or(0, |last| last.saturating_add(1))

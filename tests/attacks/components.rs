@@ -24,11 +24,14 @@ fn describe() {
     };
     // The sandbox's own settings stand in the configuration, which is read first: they hold here, too.
     describe("loop", &["in: describe", "host.limits.cpu_secs"]);
+    for how in ["random", "clock", "refused requests"] {
+        describe(how, &["in: describe", "host.limits.cpu_secs"]);
+    }
     describe("panic", &["in: describe", "crashed"]);
     describe("recurse", &["in: describe", "stack"]);
     describe("memory", &["in: describe", "host.limits.memory_bytes"]);
     let roomy = json!({"limits": {"memory_bytes": 512 << 20}});
-    attack_with("a huge schema", &in_describe("a huge"), &roomy, Refused(1, &["host.limits.page_bytes"]));
+    attack_with("a huge schema", &in_describe("a huge"), &roomy, Refused(1, &["host.limits.document_bytes"]));
     describe("a deep", &["schema"]);
 }
 
@@ -36,6 +39,19 @@ fn describe() {
 #[test]
 fn a_schema_that_branches_into_itself() {
     attack_with("a branching schema", &in_describe("a branching"), &json!({}), Outcome::NoEffect);
+}
+
+/// Followed by recursion, or without a count of steps, they would end the host.
+#[test]
+fn schemas_that_lead_far() {
+    attack_with("a chain of references", &in_describe("a chain"), &json!({}), Outcome::NoEffect);
+    let mut wide = json!({});
+    for number in 0..1000 {
+        wide[format!("key{number}")] = json!([1]);
+    }
+    for word in ["a wide", "a far"] {
+        attack_with(word, &in_describe(word), &wide, Refused(1, &["steps", "host.limits.schema_steps"]));
+    }
 }
 
 #[test]

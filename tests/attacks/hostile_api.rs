@@ -122,6 +122,10 @@ fn answer(stream: &mut TcpStream, request: &str) -> std::io::Result<()> {
             );
             stream.write_all(format!("{}{token}", head("")).as_bytes())
         }
+        "/giant-token" => {
+            let token = format!(r#"{{"access_token": "{}", "expires_in": 3600}}"#, "x".repeat(200_000));
+            stream.write_all(format!("{}{token}", head("")).as_bytes())
+        }
         "/slow" => {
             stream.write_all(head("").as_bytes())?;
             for _ in 0..100 {

@@ -32,6 +32,16 @@ fn attacks() -> Vec<(&'static str, Value, Value, Outcome<'static>)> {
         ("page_secs", json!(1), json!({"strike": "next:sleep"}), FAILS),
         ("response_bytes", json!(1000), request(json!({"path": "/huge"})), FAILS),
         ("page_bytes", json!(2000), pages(long(3000), 1), FAILS),
+        (
+            "document_bytes",
+            json!(5000),
+            json!({"streams": [{"name": "bad", "hints": {"x": "x".repeat(10_000)}}]}),
+            REFUSED,
+        ),
+        ("decoded_bytes", json!(1000), json!({"pages": [{"kind": "arrow", "bytes": rows_of_nothing()}]}), FAILS),
+        ("schema_steps", json!(1), json!({"typed": "x"}), REFUSED),
+        ("grants", json!(1), json!({"grants": [{"origin": "$BASE"}, {"origin": "$SECOND"}]}), REFUSED),
+        ("secret_bytes", json!(10), json!({}), REFUSED),
         ("request_bytes", json!(1000), request(json!({"method": "POST", "body": "x".repeat(2000)})), FAILS),
         // A server that takes the connection and never says anything of TLS.
         ("connect_secs", json!(0.5), https, FAILS),
@@ -54,6 +64,12 @@ fn attacks() -> Vec<(&'static str, Value, Value, Outcome<'static>)> {
             pages(json!({"before": "[]", "checkpoint": {"fill": "x", "times": 200}}), 1),
             FAILS,
         ),
+        (
+            "state_bytes",
+            json!(20_000),
+            json!({"partitions": 20, "pages": [{"before": "[{\"id\": #}]", "checkpoint": {"fill": "x", "times": 5000}}]}),
+            FAILS,
+        ),
         ("pages_without_progress", json!(5), pages(json!({"before": "[]"}), 100), FAILS),
         ("bytes_without_checkpoint", json!(100_000), pages(long(10_000), 100), FAILS),
         ("log_bytes", json!(1000), json!({"log": ["x".repeat(500), "y".repeat(500), "z".repeat(500)]}), NoEffect),
@@ -61,6 +77,16 @@ fn attacks() -> Vec<(&'static str, Value, Value, Outcome<'static>)> {
         ("columns_per_table", json!(10), pages(record(&columns), 1), FAILS),
         ("tables_per_stream", json!(3), pages(record(&tables), 1), FAILS),
     ]
+}
+
+/// An Arrow stream of a few bytes.
+fn rows_of_nothing() -> Vec<u8> {
+    use arrow::array::{ArrayRef, NullArray};
+    let nothing: ArrayRef = std::sync::Arc::new(NullArray::new((1 << 31) - 1));
+    let batch = arrow::record_batch::RecordBatch::try_from_iter([("c", nothing)]).unwrap();
+    let mut writer = arrow::ipc::writer::StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
 }
 
 #[test]

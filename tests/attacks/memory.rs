@@ -83,7 +83,7 @@ async fn connected(text: &str, io: &tokio::runtime::Handle) -> Instance {
     let connector = Connector::load(&engine, &connector(), None).unwrap();
     let new = |egress| Instance::new(&connector, egress, Arc::default(), Arc::new(drop), io.clone());
     let description = new(None).await.unwrap().describe().await.unwrap();
-    let extracted = secret_places::extract(&file.value, &description.config_schema);
+    let extracted = secret_places::extract(&file.value, &description.config_schema, 1_000_000).unwrap();
     let config = extracted.config.to_string();
     let mut grants = Grants::new(extracted.origins.clone(), &[]).unwrap();
     let secrets = SecretSources::new(&[], path).unwrap().collect(extracted, &file).unwrap();

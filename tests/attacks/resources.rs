@@ -23,6 +23,22 @@ fn endless_loops() {
     attack("a loop after three good pages", &late, StreamFails(&["in: next", TIME]));
 }
 
+/// The host works, or waits, in the connector's place: that counts as well.
+#[test]
+fn work_that_is_the_hosts() {
+    for how in ["random", "clock", "fields for ever", "log for ever"] {
+        attack(how, &json!({"strike": format!("next:{how}")}), StreamFails(&["in: next", TIME, "stream: bad"]));
+    }
+    for at in ["open", "grants", "streams"] {
+        let script = json!({"strike": format!("{at}:refused requests")});
+        attack(&format!("refused requests in {at}"), &script, Refused(1, &[&format!("in: {at}"), TIME]));
+    }
+    for at in ["partitions", "read", "next", "drop"] {
+        let script = json!({"strike": format!("{at}:refused requests")});
+        attack(&format!("refused requests in {at}"), &script, StreamFails(&[&format!("in: {at}"), TIME]));
+    }
+}
+
 #[test]
 fn crashes() {
     let strike = |at: &str, how: &str| json!({"strike": format!("{at}:{how}")});

@@ -66,6 +66,25 @@ fn told_back() {
     assert!(field.requests.concat().contains(TOKEN), "{:?}", field.requests);
 }
 
+/// A few words that stand for very many.
+#[test]
+fn large_ones() {
+    let recipe = grant("bearer", &"x ${secrets.token}".repeat(20_000), "");
+    let limits = json!({"secret_bytes": 400_000});
+    attack("a giant recipe", &json!({"grants": recipe, "limits": limits}), Refused(1, &["host.limits.secret_bytes"]));
+    let many: Vec<Value> = (0..900).map(|number| json!({"name": format!("c{number}"), "kind": "bearer", "secret": format!("{number} ${{secrets.token}}")})).collect();
+    let grants = json!([{"origin": "$BASE", "credentials": many}]);
+    let limits = json!({"secret_bytes": 10_000});
+    attack("many recipes", &json!({"grants": grants, "limits": limits}), Refused(1, &["host.limits.secret_bytes"]));
+    let named = "${secrets.token}".repeat(50_000);
+    let body = json!({"requests": [echo(json!({"method": "POST", "body": named}))]});
+    let field = attack("a placeholder filled in again and again", &body, StreamFails(&["host.limits.request_bytes"]));
+    assert!(field.requests.is_empty());
+    let token = json!({"grants": grant("oauth2", "${secrets.token}", "$BASE/giant-token"), "requests": [echo(json!({}))],
+        "limits": {"secret_bytes": 100_000}});
+    attack("a giant token", &token, StreamFails(&["host.limits.secret_bytes"]));
+}
+
 #[test]
 fn sent_elsewhere() {
     let second = |more: Value| {

@@ -121,3 +121,20 @@ fn a_diagnostic_that_points_at_a_typed_secret() {
     assert!(output.stderr.contains("look here") && output.stderr.contains("****"), "{output}");
     assert!(!output.stderr.contains("SECRET"), "{output}");
 }
+
+/// Diagnostics that take longer to show than anybody waits, at places that take longer to find.
+#[test]
+fn floods_of_diagnostics() {
+    let started = std::time::Instant::now();
+    let wrong = |times: usize, slashes: usize| {
+        json!({"strike": "open:error", "error": {
+            "kind": "invalid-config", "message": "wrong", "at": "/strike", "times": times, "slashes": slashes,
+        }})
+    };
+    attacks(&[
+        ("many", wrong(60_000, 0), Refused(2, &["60000 mistakes", "the first 100 are shown"])),
+        ("a far place", wrong(1, 1_500_000), Refused(2, &["strike"])),
+        ("many far places", wrong(500, 20_000), Refused(2, &["500 mistakes"])),
+    ]);
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::config::settings::Limits;
-use crate::config::with_host;
+use crate::config::{ConfigFile, with_host};
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
@@ -18,12 +18,20 @@ pub struct Schema {
     /// The connector: a WebAssembly component
     #[arg(value_name = "CONNECTOR.wasm")]
     connector: PathBuf,
+
+    /// A configuration whose `host.limits` hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 impl Schema {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
         let runtimes = Runtimes::new()?;
-        let connector = Connector::load(&Engine::new(&Limits::default())?, &self.connector, None)?;
+        let limits = match &self.config {
+            Some(path) => ConfigFile::load(path)?.settings.limits,
+            None => Limits::default(),
+        };
+        let connector = Connector::load(&Engine::new(&limits)?, &self.connector, None)?;
         let io = runtimes.io.handle().clone();
         let described =
             async { Instance::new(&connector, None, Arc::default(), Arc::new(drop), io).await?.describe().await };

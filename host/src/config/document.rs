@@ -2,12 +2,14 @@
 //!
 //! Must never interpret what it reads.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use jsonc_parser::ast::Value as Json;
 use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, ParseOptions};
 use saphyr::{LoadableYamlNode as _, MarkedYaml, Marker, Scalar, Tag, YamlData};
+use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -34,6 +36,7 @@ pub(super) fn parse(text: &str, ending: &str) -> Result<(Value, Places), SyntaxM
 
 fn from_yaml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
     let lines = Lines::new(text);
+    check_size(text, &lines)?;
     let documents = MarkedYaml::load_from_str(text).map_err(|error| {
         let at = lines.marker(error.marker());
         if let Some(reference) = unquoted_reference(text, at) {
@@ -47,7 +50,7 @@ fn from_yaml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
         let (message, help) = explained(error.info());
         SyntaxMistake { message, span: lines.character(at), help }
     })?;
-    let mut reader = YamlReader { text, lines, places, depth: 0, merging: 0 };
+    let mut reader = YamlReader { text, lines, places, merging: 0 };
     match documents.as_slice() {
         [] => Ok(Value::Object(Map::new())),
         [document] => reader.value(document, ""),
@@ -57,6 +60,56 @@ fn from_yaml(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
             help: None,
         }),
     }
+}
+
+/// How deep a document may nest, and how many values it may have, aliases counted as what they stand for.
+const DEEPEST: usize = 64;
+const MOST_VALUES: usize = 500_000;
+
+/// Looks for what would be too deep, or too large, to be read into memory: the reader that does so follows the nesting by
+/// recursion, and copies what aliases stand for.
+fn check_size(text: &str, lines: &Lines<'_>) -> Result<(), SyntaxMistake> {
+    /// Values, and levels, in it.
+    #[derive(Clone, Copy, Default)]
+    struct Size {
+        values: usize,
+        levels: usize,
+    }
+    let mut anchors: HashMap<usize, Size> = HashMap::new();
+    // What is open, each with its anchor.
+    let mut open: Vec<(usize, Size)> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        // What is wrong with it, the reader says.
+        let Ok((event, span)) = event else { return Ok(()) };
+        let (anchor, size) = match event {
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                open.push((anchor, Size { values: 1, levels: 1 }));
+                (0, Size::default())
+            }
+            Event::SequenceEnd | Event::MappingEnd => open.pop().unwrap_or_default(),
+            Event::Scalar(_, _, anchor, _) => (anchor, Size { values: 1, levels: 0 }),
+            Event::Alias(anchor) => (0, anchors.get(&anchor).copied().unwrap_or_default()),
+            _ => continue,
+        };
+        if anchor > 0 {
+            anchors.insert(anchor, size);
+        }
+        let mistake = |message: String| {
+            let at = lines.marker(&span.start);
+            Err(SyntaxMistake { message, span: lines.character(at), help: None })
+        };
+        if open.len() + size.levels > DEEPEST {
+            return mistake(format!("nested deeper than {DEEPEST} levels"));
+        }
+        if let Some((_, around)) = open.last_mut() {
+            around.values = around.values.saturating_add(size.values);
+            around.levels = around.levels.max(size.levels + 1);
+            if around.values > MOST_VALUES {
+                return mistake(format!("more than {MOST_VALUES} values, aliases counted as what they stand for"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The last `${…}` that stands unquoted in a flow collection before a mistake: YAML takes its brace for another
@@ -119,17 +172,12 @@ struct YamlReader<'a> {
     text: &'a str,
     lines: Lines<'a>,
     places: &'a mut Places,
-    depth: usize,
     /// How many `<<` this stands behind: what a mapping says itself counts.
     merging: usize,
 }
 
 impl YamlReader<'_> {
     fn value(&mut self, node: &MarkedYaml<'_>, pointer: &str) -> Result<Value, SyntaxMistake> {
-        self.depth += 1;
-        if self.depth > 64 {
-            return Err(self.mistake(node, "nested deeper than 64 levels"));
-        }
         let span = self.span(node);
         self.places.add_value(pointer, span, self.merging > 0);
         let value = match &node.data {
@@ -171,7 +219,6 @@ impl YamlReader<'_> {
             YamlData::Alias(_) => return Err(self.mistake(node, "an alias before its anchor")),
             YamlData::BadValue => return Err(self.mistake(node, "not a value")),
         };
-        self.depth -= 1;
         Ok(value)
     }
 
@@ -250,12 +297,16 @@ fn scalar_value(scalar: &Scalar<'_>) -> Value {
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// Where each character begins; empty where each is a byte. A file may be one long line.
+    characters: Vec<usize>,
 }
 
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
+        let is_plain = text.is_ascii();
+        let characters = if is_plain { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
+        Self { text, starts, characters }
     }
 
     fn marker(&self, marker: &Marker) -> usize {
@@ -269,15 +320,18 @@ impl<'a> Lines<'a> {
 
     fn offset(&self, line: usize, column: usize) -> usize {
         let Some(start) = self.starts.get(line.saturating_sub(1)) else { return self.text.len() };
-        let rest = &self.text[*start..];
-        rest.char_indices().nth(column).map_or(self.text.len(), |(at, _)| start + at)
+        if self.characters.is_empty() {
+            return (start + column).min(self.text.len());
+        }
+        let first = self.characters.binary_search(start).unwrap_or_else(|next| next);
+        self.characters.get(first + column).copied().unwrap_or(self.text.len())
     }
 }
 
 fn from_json(text: &str, places: &mut Places) -> Result<Value, SyntaxMistake> {
     let mistake = |message: String, span: Range<usize>| SyntaxMistake { message, span, help: None };
-    // serde_json has the stricter verdict, and the better words.
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| {
+    // serde_json has the stricter verdict, and the better words; and it stops at 128 levels, where the other recurses.
+    serde_json::from_str::<Value>(text).map_err(|error| {
         let lines = Lines::new(text);
         let at = lines.offset(error.line(), error.column().saturating_sub(1));
         mistake(error.to_string(), lines.character(at))

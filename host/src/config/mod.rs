@@ -33,6 +33,9 @@ pub struct ConfigFile {
     places: Places,
 }
 
+/// The steps of the longest pointer: YAML and TOML stop before, and JSON at 128.
+const DEEPEST: usize = 128;
+
 /// Byte spans of keys and values, by JSON Pointer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Places {
@@ -133,7 +136,9 @@ impl ConfigFile {
             Some(key) => self.places.keys.get(key).or_else(|| self.places.values.get(key)).cloned(),
             None => None,
         };
-        let mut at = pointer.strip_suffix("/~key").unwrap_or(pointer);
+        let at = pointer.strip_suffix("/~key").unwrap_or(pointer);
+        // Nothing in the file is deeper, whatever a connector points at.
+        let mut at = &at[..at.match_indices('/').nth(DEEPEST).map_or(at.len(), |(end, _)| end)];
         let span = span.unwrap_or_else(|| {
             loop {
                 let known = if at.len() == pointer.len() {
@@ -270,6 +275,40 @@ mod tests {
         let error = ConfigFile::parse(Path::new("a.yaml"), text).unwrap_err();
         let places: Vec<_> = error.diagnostics().iter().map(|d| d.place.as_ref().unwrap().line_and_column()).collect();
         assert_eq!(places, [(2, 4), (1, 16)]);
+    }
+
+    /// Each would overflow the stack, fill the memory or take minutes.
+    #[test]
+    fn files_that_are_weapons() {
+        let bomb = (1..40).fold("a0: &a0 [x, x]\n".to_owned(), |text, number| {
+            text + &format!("a{number}: &a{number} [*a{0}, *a{0}]\n", number - 1)
+        });
+        let merged = bomb.replace("[x, x]", "{x: 1}").replace('[', "{<<: [").replace(']', "]}");
+        let stairs = (1..2000).fold("a0: &a0 [x]\n".to_owned(), |text, number| {
+            text + &format!("a{number}: &a{number} [[[[[[*a{}]]]]]]\n", number - 1)
+        });
+        let wide = format!("a: [{}]", "{b: é}, ".repeat(100_000));
+        let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
+        for (name, file, text, is_read) in [
+            ("a bomb of aliases", "a.yaml", bomb.as_str(), false),
+            ("a bomb of merge keys", "a.yaml", &merged, false),
+            ("aliases as stairs", "a.yaml", &stairs, false),
+            ("deep lists", "a.yaml", &deep("- ", ""), false),
+            ("deep keys", "a.yaml", &deep("? ", ""), false),
+            ("deep brackets", "a.yaml", &deep("[", "]"), false),
+            ("one long line", "a.yaml", &wide, true),
+            ("deep JSON", "a.json", &deep("[", "]"), false),
+            ("deep JSON objects", "a.json", &deep("{\"a\":", ""), false),
+            ("deep TOML", "a.toml", &format!("a = {}", deep("[", "]")), false),
+            ("deep TOML tables", "a.toml", &format!("[a{}]", ".a".repeat(100_000)), false),
+            ("deep TOML keys", "a.toml", &format!("a{} = 1", ".a".repeat(100_000)), false),
+        ] {
+            let started = std::time::Instant::now();
+            assert_eq!(ConfigFile::parse(Path::new(file), text).is_ok(), is_read, "{name}");
+            assert!(started.elapsed().as_secs() < 20, "{name}: {:?}", started.elapsed());
+        }
+        let config = ConfigFile::parse(Path::new("a.yaml"), "a: {b: 1}").unwrap();
+        assert_eq!(config.place(&format!("/a{}", "/".repeat(5_000_000))).span, 0..1);
     }
 
     #[test]

@@ -114,6 +114,17 @@ pub struct Limits {
     pub response_bytes: u64,
     /// One page of records.
     pub page_bytes: usize,
+    /// What the connector says at once besides records: its schema, grants, streams with their hints, an explanation, an
+    /// error.
+    pub document_bytes: usize,
+    /// One page of records as text: what its Arrow columns stand for.
+    pub decoded_bytes: usize,
+    /// Steps to find the places of secrets: the connector's schema, followed through the configuration.
+    pub schema_steps: usize,
+    /// Origins, and credentials, that the connector may ask for.
+    pub grants: usize,
+    /// All secrets of a run together, and what credentials make of them; tokens included.
+    pub secret_bytes: usize,
     /// One request's body.
     pub request_bytes: usize,
     pub connect_secs: f64,
@@ -131,6 +142,8 @@ pub struct Limits {
     pub partition_id_bytes: usize,
     /// One checkpoint, and what a partition needs to be read.
     pub checkpoint_bytes: usize,
+    /// All checkpoints and partitions that a run remembers.
+    pub state_bytes: usize,
     /// Partitions of a stream whose cursors are remembered one by one.
     pub partition_states: usize,
     /// Pages of a partition in a row that bring neither a record nor a new checkpoint, or records under one checkpoint.
@@ -156,6 +169,11 @@ impl Default for Limits {
             page_secs: 3600.0,
             response_bytes: 256 << 20,
             page_bytes: 256 << 20,
+            document_bytes: 16 << 20,
+            decoded_bytes: 1 << 30,
+            schema_steps: 1_000_000,
+            grants: 1000,
+            secret_bytes: 1 << 20,
             request_bytes: 16 << 20,
             connect_secs: 30.0,
             response_secs: 120.0,
@@ -166,6 +184,7 @@ impl Default for Limits {
             partitions_per_call: 100_000,
             partition_id_bytes: 4096,
             checkpoint_bytes: 4 << 20,
+            state_bytes: 256 << 20,
             partition_states: 200_000,
             pages_without_progress: 1000,
             bytes_without_checkpoint: 1 << 30,

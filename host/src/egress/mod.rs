@@ -36,7 +36,7 @@ use url::Url;
 
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Secrets;
+use crate::secret::{Secrets, check_size};
 pub use credential::{ApiKeyLocation, Credential};
 pub(crate) use directions::forbidden_headers;
 pub use grant::Grants;
@@ -84,7 +84,9 @@ pub struct Response {
 impl Egress {
     pub fn new(settings: Settings, grants: Grants, secrets: &Secrets) -> Result<Self> {
         let grants = Arc::new(grants);
-        let references = References::new(grants.known_secrets(secrets), grants.configured());
+        let known = grants.known_secrets(secrets);
+        check_size(known.iter().map(|known| known.bytes()).sum(), settings.limits.secret_bytes)?;
+        let references = References::new(known, grants.configured());
         Ok(Self {
             client: Client::new(&settings, &grants)?,
             paces: pace::Paces::new(settings.rate_limit.clone()),
@@ -180,7 +182,8 @@ impl Egress {
         let mut refusals = 0;
         let mut renewed = false;
         loop {
-            let (mut url, mut headers, body) = outgoing::filled(&self.references(), &self.grants, request)?;
+            let (mut url, mut headers, body) =
+                outgoing::filled(&self.references(), &self.grants, request, self.settings.limits.request_bytes)?;
             session.cookies.attach(&self.cookies, &request.url, &mut headers);
             let token = match credential.as_deref() {
                 Some(Credential::OAuth2(oauth2)) => Some(self.token(oauth2, None, session).await?),
@@ -335,6 +338,8 @@ impl Egress {
                 None => error,
             });
         }
+        let known = self.references().known.iter().map(|known| known.bytes()).sum::<usize>();
+        check_size(known + answer.body.len(), self.settings.limits.secret_bytes)?;
         let token = oauth2.accept(&mut cached, &answer.body)?;
         let (name, origins) = self.grants.tokens(&oauth2.token_url);
         if let Some(rotated) = cached.rotated() {

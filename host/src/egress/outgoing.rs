@@ -11,12 +11,25 @@ use super::references::{Known, Place, References};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Errors (`Denied`): a secret belongs to one origin and stands in a request to another. Then nothing is sent, not even
-/// its name.
-pub(super) fn filled(references: &References, grants: &Grants, request: &Request) -> Result<(Url, HeaderMap, Bytes)> {
+/// its name. `LimitExceeded`: what is filled in has more than `most` bytes.
+pub(super) fn filled(
+    references: &References,
+    grants: &Grants,
+    request: &Request,
+    most: usize,
+) -> Result<(Url, HeaderMap, Bytes)> {
     let (mut url, mut headers, mut body) = (request.url.clone(), request.headers.clone(), request.body.clone());
     let origin = url.origin().ascii_serialization();
+    let mut expansion = 0_usize;
     let mut allowed = |known: &Known| match grants.takes_secret(&origin, known.origins.as_ref()) {
-        true => Ok(()),
+        true => {
+            expansion = expansion.saturating_add(known.bytes());
+            if expansion <= most {
+                return Ok(());
+            }
+            let message = format!("the secrets that are filled into one request are larger than {most} bytes");
+            Err(Error::new(ErrorKind::LimitExceeded, message).with_help("raise host.limits.request_bytes"))
+        }
         false => Err(Error::new(
             ErrorKind::Denied,
             format!("the connector wanted the secret `{}` sent to {origin}, which it does not belong to", known.name),

@@ -47,6 +47,10 @@ impl Known {
         Self { name: self.name.clone(), values, origins: self.origins.clone(), is_credential }
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.values.iter().map(|value| value.expose_secret().len()).sum()
+    }
+
     pub(super) fn has_value(&self, value: &SecretString) -> bool {
         self.values.iter().any(|known| known.expose_secret() == value.expose_secret())
     }

@@ -58,6 +58,8 @@ pub struct Options {
     /// Streams of the connection that are not read this time: their tables stay theirs.
     pub other_streams: Vec<String>,
     pub max_tables_per_stream: usize,
+    /// Of one Arrow page as text.
+    pub max_decoded_bytes: usize,
     /// Of one text or JSON value.
     pub max_value_bytes: usize,
 }
@@ -74,6 +76,7 @@ impl Default for Options {
             limits_text: false,
             other_streams: Vec::new(),
             max_tables_per_stream: 1_000,
+            max_decoded_bytes: 1 << 30,
             max_value_bytes: 256 << 20,
         }
     }
@@ -196,7 +199,7 @@ impl Normalizer {
         let page = match *records {
             Records::JsonArray(bytes) | Records::JsonLines(bytes) => text(bytes)?,
             Records::ArrowIpc(bytes) => {
-                let table = arrow_ipc::read(bytes)?;
+                let table = arrow_ipc::read(bytes, self.options.max_decoded_bytes)?;
                 self.hint_types(stream, &table.columns)?;
                 return self.add(stream, &Records::JsonLines(&table.lines), load_id);
             }
@@ -210,7 +213,10 @@ impl Normalizer {
             Records::JsonArray(bytes) | Records::JsonLines(bytes) => {
                 Ok(self.read(stream, records, text(bytes)?, "", false)?.records)
             }
-            Records::ArrowIpc(bytes) => self.count(stream, &Records::JsonLines(&arrow_ipc::read(bytes)?.lines)),
+            Records::ArrowIpc(bytes) => {
+                let table = arrow_ipc::read(bytes, self.options.max_decoded_bytes)?;
+                self.count(stream, &Records::JsonLines(&table.lines))
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::bindings::exports::airlock::connector::source as wit;
-use super::printable;
+use super::{failure, printable};
 use crate::config::secret_places;
 use crate::egress::{ApiKeyLocation, Credential, OAuth2, OAuth2Grant};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,7 +36,7 @@ impl From<wit::Grant> for GrantRequest {
         Self {
             // Shown by `check` and `inspect`; one that this changes is no origin, and refused as such.
             origin: printable(&grant.origin),
-            at: grant.at,
+            at: grant.at.map(failure::pointer),
             credentials: grant.credentials.into_iter().map(credential).collect(),
         }
     }

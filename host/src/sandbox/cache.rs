@@ -53,7 +53,7 @@ fn folder() -> Option<PathBuf> {
 fn load(engine: &wasmtime::Engine, folder: &Path, file: &Path) -> Option<Component> {
     let content = fs::read(file).ok()?;
     let (code, mac) = content.split_at_checked(content.len().checked_sub(MAC_LENGTH)?)?;
-    if authenticator(folder).ok()?.chain_update(code).verify_slice(mac).is_err() {
+    if authenticator(folder, file).ok()?.chain_update(code).verify_slice(mac).is_err() {
         tracing::warn!(file = %file.display(), "a compiled component was changed by somebody else: compiled anew");
         let _ = fs::remove_file(file);
         return None;
@@ -68,7 +68,7 @@ fn load(engine: &wasmtime::Engine, folder: &Path, file: &Path) -> Option<Compone
 
 fn store(component: &Component, folder: &Path, file: &Path) -> wasmtime::Result<()> {
     let code = component.serialize()?;
-    let mac = authenticator(folder)?.chain_update(&code).finalize().into_bytes();
+    let mac = authenticator(folder, file)?.chain_update(&code).finalize().into_bytes();
     let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
     let mut output = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     output.write_all(&code)?;
@@ -77,8 +77,9 @@ fn store(component: &Component, folder: &Path, file: &Path) -> wasmtime::Result<
     Ok(())
 }
 
-/// A MAC under the folder's key, which is made at its first use.
-fn authenticator(folder: &Path) -> std::io::Result<Hmac<Sha256>> {
+/// A MAC under the folder's key, which is made at its first use. It begins with the name, which says what the code was made
+/// of: under another one the same code is not taken.
+fn authenticator(folder: &Path, code: &Path) -> std::io::Result<Hmac<Sha256>> {
     let file = folder.join("key");
     if !file.exists() {
         let mut fresh = [0_u8; 32];
@@ -90,7 +91,9 @@ fn authenticator(folder: &Path) -> std::io::Result<Hmac<Sha256>> {
         let _ = fs::hard_link(&temporary, &file);
         fs::remove_file(&temporary)?;
     }
-    Hmac::new_from_slice(&fs::read(&file)?).map_err(std::io::Error::other)
+    let mac = Hmac::new_from_slice(&fs::read(&file)?).map_err(std::io::Error::other)?;
+    let name = code.file_name().unwrap_or_default().as_encoded_bytes();
+    Ok(mac.chain_update(name.len().to_be_bytes()).chain_update(name))
 }
 
 /// Lets wasmtime's hash of its version and settings flow into a digest.

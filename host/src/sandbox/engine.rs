@@ -11,7 +11,7 @@ use crate::config::settings::Limits;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Length of an epoch: how long a guest computes before others get their turn.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(10);
 
 /// Compiles and runs connectors. Cheap to clone; its ticking thread ends with the last one.
 #[derive(Clone)]
@@ -38,11 +38,6 @@ impl Engine {
             .map_err(|source| Error::new(ErrorKind::Internal, "the epoch thread can't start").with_source(source))?;
         let memory = Arc::new(MemoryBudget::new(limits.total_memory_bytes));
         Ok(Self { wasmtime, limits: Arc::new(limits.clone()), memory, _ticker: Arc::new(ticker) })
-    }
-
-    /// How many epochs a call may compute for.
-    pub(super) fn ticks(&self) -> u64 {
-        (self.limits.cpu_secs / TICK.as_secs_f64()).ceil().max(1.0) as u64
     }
 }
 

@@ -51,10 +51,6 @@ pub(super) struct InstanceState {
     http: WasiHttpCtx,
     table: ResourceTable,
     pub(super) limits: InstanceLimits,
-    /// Epochs computed in this call.
-    pub(super) ticks: u64,
-    /// `Gate::waits` at the last epoch.
-    pub(super) waits_before: u64,
     pub(super) gate: Gate,
     log: LogSink,
     log_lines: u32,
@@ -68,8 +64,6 @@ pub(super) struct Gate {
     pub(super) session: Arc<Session>,
     io: tokio::runtime::Handle,
     request_bytes: usize,
-    /// How often the connector waited for the network.
-    pub(super) waits: u64,
     last_error: Arc<Mutex<Option<Error>>>,
 }
 
@@ -93,14 +87,11 @@ impl InstanceState {
             http,
             table,
             limits: InstanceLimits::new(engine.limits.memory_bytes, engine.memory.clone()),
-            ticks: 0,
-            waits_before: 0,
             gate: Gate {
                 egress,
                 session: Arc::new(Session::new(traffic)),
                 io,
                 request_bytes: engine.limits.request_bytes,
-                waits: 0,
                 last_error: Arc::default(),
             },
             log,
@@ -164,7 +155,9 @@ impl log::Host for InstanceState {
             return;
         }
         let found = convert_diagnostic(found, &|text| self.safe(text));
-        self.say(found.message.len(), Remark::Diagnostic(found));
+        let more = found.label.iter().chain(&found.help).chain([&found.code, &found.at]);
+        let bytes = found.message.len() + more.map(String::len).sum::<usize>();
+        self.say(bytes, Remark::Diagnostic(found));
     }
 }
 
@@ -242,7 +235,6 @@ impl WasiHttpHooks for Gate {
         _options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        self.waits += 1;
         let (egress, session, io) = (self.egress.clone(), self.session.clone(), self.io.clone());
         let (last_error, request_bytes) = (self.last_error.clone(), self.request_bytes);
         Box::new(async move {

@@ -4,11 +4,11 @@
 //! returns leaves it usable.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use wasmtime::Store;
 use wasmtime::component::ResourceAny;
-use wasmtime::{Store, UpdateDeadline};
 
+use super::allowance::{Allowance, Exceeded};
 use super::bindings::airlock::connector::types as wit_types;
 use super::bindings::exports::airlock::connector::source as wit;
 use super::imports::InstanceState;
@@ -37,13 +37,9 @@ pub struct Instance {
     /// Of the reader's last page, and how many pages in a row it stood still.
     last_checkpoint: Option<String>,
     stalled: usize,
-    tick_limit: u64,
-    longest_call: Duration,
+    allowance: Allowance,
     limits: Arc<Limits>,
 }
-
-/// A schema or an explanation beyond this is a flood.
-const LARGEST_DOCUMENT: usize = 16 << 20;
 
 impl Instance {
     /// `egress`: none where no request is allowed. `io`: the runtime that waits for the network.
@@ -55,24 +51,15 @@ impl Instance {
         io: tokio::runtime::Handle,
     ) -> Result<Self> {
         let engine = &connector.engine;
-        let tick_limit = engine.ticks();
         let mut store = Store::new(&engine.wasmtime, InstanceState::new(engine, egress, traffic, log, io));
         store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |mut context| {
-            let state = context.data_mut();
-            // An epoch that passed while it waited for the network is not one that it computed.
-            if state.gate.waits == state.waits_before {
-                state.ticks += 1;
-            }
-            state.waits_before = state.gate.waits;
-            if state.ticks > tick_limit { Ok(UpdateDeadline::Interrupt) } else { Ok(UpdateDeadline::Yield(1)) }
-        });
+        store.epoch_deadline_async_yield_and_update(1);
         let limits = engine.limits.clone();
-        store.set_hostcall_fuel(limits.page_bytes.max(LARGEST_DOCUMENT));
+        store.set_hostcall_fuel(limits.document_bytes);
         store.set_max_component_handles(limits.handles);
-        let longest_call = Duration::from_secs_f64(engine.limits.page_secs);
-        let outcome = tokio::time::timeout(longest_call, connector.pre.instantiate_async(&mut store)).await;
+        let allowance = Allowance::new(&limits);
+        let outcome = allowance.hold(connector.pre.instantiate_async(&mut store)).await;
         match outcome {
             Ok(Ok(bindings)) => Ok(Self {
                 store,
@@ -81,21 +68,19 @@ impl Instance {
                 reader: None,
                 last_checkpoint: None,
                 stalled: 0,
-                tick_limit,
-                longest_call,
+                allowance,
                 limits,
             }),
-            Ok(Err(trap)) => Err(failure::trapped(store.data(), "start", &trap, tick_limit)),
-            Err(_) => Err(failure::too_long("start", longest_call)),
+            Ok(Err(trap)) => Err(failure::trapped(store.data(), "start", &trap)),
+            Err(exceeded) => Err(failure::exceeded("start", exceeded)),
         }
     }
 
     pub async fn describe(&mut self) -> Result<Description> {
         self.begin();
         let call = self.bindings.airlock_connector_source().call_describe(&mut self.store);
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let description = self.end("describe", outcome)?;
-        failure::check_size("configuration schema", &description.config_schema, LARGEST_DOCUMENT, None)?;
         let config_schema = serde_json::from_str(&description.config_schema).map_err(|source| {
             Error::new(ErrorKind::Connector, "its configuration schema is no JSON").with_source(source)
         })?;
@@ -114,7 +99,7 @@ impl Instance {
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
         let call = resource.call_open(&mut self.store, &config);
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let opened = self.end("open", outcome)?;
         self.connection = Some(self.returned(opened)?);
         Ok(())
@@ -125,8 +110,14 @@ impl Instance {
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
         let call = resource.call_grants(&mut self.store, connection);
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let grants = self.end("grants", outcome)?;
+        let asked: usize = grants.iter().map(|grant| 1 + grant.credentials.len()).sum();
+        let most = self.limits.grants;
+        if asked > most {
+            let message = format!("the connector asks for {asked} origins and credentials, more than {most}");
+            return Err(Error::new(ErrorKind::LimitExceeded, message).with_help("raise host.limits.grants"));
+        }
         Ok(grants.into_iter().map(GrantRequest::from).collect())
     }
 
@@ -135,7 +126,7 @@ impl Instance {
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
         let call = resource.call_streams(&mut self.store, connection);
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let streams = self.end("streams", outcome)?;
         spec::streams(self.returned(streams)?, self.limits.streams)
     }
@@ -145,7 +136,7 @@ impl Instance {
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
         let call = resource.call_check(&mut self.store, connection);
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let checked = self.end("check", outcome)?;
         self.returned(checked)
     }
@@ -155,7 +146,7 @@ impl Instance {
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
         let call = resource.call_explain(&mut self.store, connection);
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let explained = self.end("explain", outcome)?;
         serde_json::from_str(&self.returned(explained)?)
             .map_err(|source| Error::new(ErrorKind::Connector, "its explanation is no JSON").with_source(source))
@@ -163,11 +154,12 @@ impl Instance {
 
     pub async fn partitions(&mut self, stream: &str, parents: Option<&PageRecords>) -> Result<Vec<Partition>> {
         let connection = self.begin_connected()?;
+        self.take_pages();
         let parents = parents.map(PageRecords::to_wit);
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
         let call = resource.call_partitions(&mut self.store, connection, stream, parents.as_ref());
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let partitions = self.end("partitions", outcome)?;
         let partitions = self.returned(partitions)?;
         let most = self.limits.partitions_per_call;
@@ -181,7 +173,7 @@ impl Instance {
         }
         for partition in &partitions {
             let most = self.limits.partition_id_bytes;
-            failure::check_size("name of a partition", &partition.id, most, Some("host.limits.partition_id_bytes"))?;
+            failure::check_size("name of a partition", &partition.id, most, "host.limits.partition_id_bytes")?;
             self.check_checkpoint("partition", &partition.data)?;
         }
         let session = &self.store.data().gate.session;
@@ -200,7 +192,7 @@ impl Instance {
         let source = self.bindings.airlock_connector_source();
         let resource = source.connection();
         let call = resource.call_read(&mut self.store, connection, stream, &partition, checkpoint.as_ref());
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let reader = self.end("read", outcome)?;
         self.reader = Some(self.returned(reader)?);
         self.last_checkpoint = None;
@@ -211,11 +203,12 @@ impl Instance {
     /// The next page of the partition being read; none at its end.
     pub async fn next(&mut self) -> Result<Option<Page>> {
         self.begin();
+        self.take_pages();
         let Some(reader) = self.reader else { return Ok(None) };
         let source = self.bindings.airlock_connector_source();
         let resource = source.reader();
         let call = resource.call_next(&mut self.store, reader);
-        let outcome = tokio::time::timeout(self.longest_call, call).await;
+        let outcome = self.allowance.hold(call).await;
         let page = self.end("next", outcome)?;
         let Some(page) = self.returned(page)? else {
             self.drop_reader().await?;
@@ -244,7 +237,7 @@ impl Instance {
 
     /// State is stored with every package: it must not become a second destination.
     fn check_checkpoint(&self, what: &str, text: &str) -> Result<()> {
-        failure::check_size(what, text, self.limits.checkpoint_bytes, Some("host.limits.checkpoint_bytes"))
+        failure::check_size(what, text, self.limits.checkpoint_bytes, "host.limits.checkpoint_bytes")
     }
 
     /// A reader that goes round in circles would never end.
@@ -268,14 +261,19 @@ impl Instance {
     async fn drop_reader(&mut self) -> Result<()> {
         let Some(reader) = self.reader.take() else { return Ok(()) };
         self.begin();
-        let outcome = tokio::time::timeout(self.longest_call, reader.resource_drop_async(&mut self.store)).await;
+        let outcome = self.allowance.hold(reader.resource_drop_async(&mut self.store)).await;
         self.end("drop", outcome)
     }
 
     fn begin(&mut self) {
-        self.store.data_mut().ticks = 0;
+        self.store.set_hostcall_fuel(self.limits.document_bytes);
         // What an earlier call went through is of no concern to this one.
         drop(self.store.data().gate.take_error());
+    }
+
+    /// A call may hand over records, or partitions, which are as many.
+    fn take_pages(&mut self) {
+        self.store.set_hostcall_fuel(self.limits.page_bytes.max(self.limits.document_bytes));
     }
 
     fn begin_connected(&mut self) -> Result<ResourceAny> {
@@ -283,11 +281,11 @@ impl Instance {
         self.connection.ok_or_else(|| Error::new(ErrorKind::Internal, "the connection is not open"))
     }
 
-    fn end<T>(&self, function: &str, outcome: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>) -> Result<T> {
+    fn end<T>(&self, function: &str, outcome: Result<wasmtime::Result<T>, Exceeded>) -> Result<T> {
         match outcome {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(trap)) => Err(failure::trapped(self.store.data(), function, &trap, self.tick_limit)),
-            Err(_) => Err(failure::too_long(function, self.longest_call)),
+            Ok(Err(trap)) => Err(failure::trapped(self.store.data(), function, &trap)),
+            Err(exceeded) => Err(failure::exceeded(function, exceeded)),
         }
     }
 

@@ -4,6 +4,7 @@
 //! `Connector` is a loaded component; an `Instance` is one running copy of it, which opens the configuration once and
 //! reads one partition after another. Must never link anything that reaches a disk, a socket or a variable.
 
+mod allowance;
 mod asked;
 mod bindings;
 mod cache;

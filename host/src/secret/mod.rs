@@ -74,7 +74,12 @@ impl SecretSources {
         for (name, source) in self.named.iter().filter(|(name, _)| !extracted.named.contains_key(*name)) {
             values.insert(name.clone(), source.read(name)?);
         }
-        if mistakes.is_empty() { Ok(Secrets { values }) } else { Err(Error::from_diagnostics(config.locate(mistakes))) }
+        if !mistakes.is_empty() {
+            return Err(Error::from_diagnostics(config.locate(mistakes)));
+        }
+        let most = config.settings.limits.secret_bytes;
+        check_size(values.values().map(|value| value.expose_secret().len()).sum(), most)?;
+        Ok(Secrets { values, most })
     }
 
     fn find(&self, name: &str, in_file: &BTreeMap<String, SecretString>) -> Result<Option<SecretString>> {
@@ -138,10 +143,23 @@ fn flatten(table: &toml::Table, prefix: &str, secrets: &mut BTreeMap<String, Sec
     }
 }
 
+/// Each byte of a secret takes hundreds to be looked for in whatever comes in.
+///
+/// Errors: there are more of them than `host.limits.secret_bytes` (`LimitExceeded`).
+pub(crate) fn check_size(bytes: usize, most: usize) -> Result<()> {
+    if bytes <= most {
+        return Ok(());
+    }
+    let message = format!("secrets, and what credentials make of them, are larger than {most} bytes");
+    Err(Error::new(ErrorKind::LimitExceeded, message).with_help("raise host.limits.secret_bytes"))
+}
+
 /// The secrets of a run, by name.
 #[derive(Debug, Default)]
 pub struct Secrets {
     values: BTreeMap<String, SecretString>,
+    /// Of one text that they are filled into.
+    most: usize,
 }
 
 impl Secrets {
@@ -156,8 +174,12 @@ impl Secrets {
                 Error::new(ErrorKind::Config, format!("the connector asks for the secret `{name}`, which is not given"))
                     .with_help(format!("if it may have it: --secret {name}=env:{}", name.to_ascii_uppercase()))
             })?;
-            filled = filled.replace(&format!("${{secrets.{name}}}"), secret.expose_secret());
+            let named = format!("${{secrets.{name}}}");
+            let expansion = filled.matches(&named).count().saturating_mul(secret.expose_secret().len());
+            check_size(filled.len().saturating_add(expansion), self.most)?;
+            filled = filled.replace(&named, secret.expose_secret());
         }
+        check_size(filled.len(), self.most)?;
         Ok(SecretString::from(filled))
     }
 

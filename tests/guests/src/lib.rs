@@ -45,6 +45,19 @@ impl source::Guest for Component {
             "a branching" => schema = r##"{"anyOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#"}]}"##.to_owned(),
             "a deep" => schema = format!("{}true{}", "[".repeat(1000), "]".repeat(1000)),
             "a huge" => schema = format!("{{\"title\": \"{}\"}}", "x".repeat(20 << 20)),
+            "a chain" => {
+                let links =
+                    (0..100_000).map(|number| format!("\"d{number}\": {{\"$ref\": \"#/$defs/d{}\"}}", number + 1));
+                let links = links.collect::<Vec<_>>().join(", ");
+                schema = format!("{{\"$ref\": \"#/$defs/d0\", \"$defs\": {{{links}}}}}");
+            }
+            "a wide" => {
+                let branches = vec!["{\"additionalProperties\": {}}"; 20_000].join(", ");
+                schema = format!("{{\"anyOf\": [{branches}]}}");
+            }
+            "a far" => {
+                schema = format!("{{\"additionalProperties\": {{\"$ref\": \"#{}\"}}}}", "/x".repeat(2 << 20));
+            }
             word => strike::strike(word),
         }
         source::Description {

@@ -49,6 +49,12 @@ pub(crate) fn send_all(requests: &[Request], lenient: bool) -> Result<Vec<u8>, S
     Ok(serde_json::to_vec(&records).unwrap())
 }
 
+/// A request to where nobody may go.
+pub(crate) fn refused() {
+    let request = Request { authority: "refused.example.com".to_owned(), path: "/".to_owned(), ..Request::default() };
+    let _ = send_all(&[request], true);
+}
+
 fn send(request: &Request) -> Result<outgoing_handler::FutureIncomingResponse, String> {
     let headers = Fields::new();
     for (name, value) in &request.headers {

@@ -63,8 +63,11 @@ impl Default for Script {
 struct Failure {
     kind: String,
     message: String,
-    /// The place of a diagnostic.
+    /// The place of a diagnostic, with that many slashes behind it.
     at: String,
+    slashes: usize,
+    /// How many diagnostics, if not one.
+    times: usize,
 }
 
 #[derive(Deserialize)]
@@ -203,14 +206,17 @@ impl Failure {
     fn to_wit(&self) -> types::Error {
         let message = self.message.clone();
         match self.kind.as_str() {
-            "invalid-config" => types::Error::InvalidConfig(vec![types::Diagnostic {
-                severity: types::Severity::Error,
-                code: message.clone(),
-                at: self.at.clone(),
-                message: message.clone(),
-                label: Some(message.clone()),
-                help: Some(message),
-            }]),
+            "invalid-config" => {
+                let diagnostic = types::Diagnostic {
+                    severity: types::Severity::Error,
+                    code: message.clone(),
+                    at: self.at.clone() + &"/".repeat(self.slashes),
+                    message: message.clone(),
+                    label: Some(message.clone()),
+                    help: Some(message),
+                };
+                types::Error::InvalidConfig(vec![diagnostic; self.times.max(1)])
+            }
             "unauthorized" => types::Error::Unauthorized(message),
             "unavailable" => types::Error::Unavailable(message),
             "bad-data" => types::Error::BadData(message),

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use waki::bindings::wasi::http::types::Fields;
 
 use crate::bindings::airlock::connector::log;
+use crate::request;
 
 pub(crate) fn strike(behaviour: &str) {
     match behaviour {
@@ -33,6 +34,23 @@ pub(crate) fn strike(behaviour: &str) {
                 fields.append(&format!("x-{number}"), &vec![b'x'; 1000]).unwrap();
             }
         }
+        // Each of these has the host work, or wait, again and again.
+        "random" => loop {
+            black_box(random());
+        },
+        "clock" => loop {
+            black_box(std::time::Instant::now());
+        },
+        "fields for ever" => loop {
+            let _ = Fields::new().append(&"x".to_owned(), &vec![b'x'; 60_000]);
+        },
+        "log for ever" => loop {
+            log::write(log::Level::Warning, &"x".repeat(10_000));
+        },
+        "refused requests" => loop {
+            request::refused();
+            (0..1_000_000_u32).for_each(|number| _ = black_box(number));
+        },
         "panic" => panic!("on purpose \u{1b}[31mred"),
         "unreachable" => std::process::abort(),
         "exit" => std::process::exit(0),
@@ -67,6 +85,18 @@ pub(crate) fn strike(behaviour: &str) {
         }
         other => panic!("no such behaviour: {other}"),
     }
+}
+
+fn random() -> [u8; 256] {
+    #![expect(unsafe_code, reason = "libc's: the bytes come from the host")]
+    unsafe extern "C" {
+        fn getentropy(buffer: *mut u8, length: usize) -> i32;
+    }
+    let mut bytes = [0; 256];
+    // SAFETY: it writes no more than the length that it is given.
+    let failed = unsafe { getentropy(bytes.as_mut_ptr(), bytes.len()) };
+    assert_eq!(failed, 0);
+    bytes
 }
 
 /// Takes nothing but the machine's stack.
