@@ -6,6 +6,7 @@
 mod document;
 mod environment;
 mod host_section;
+pub mod secret_binding;
 pub mod secret_places;
 pub mod settings;
 

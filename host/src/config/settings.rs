@@ -2,6 +2,8 @@
 //!
 //! Must never hold a secret.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,8 @@ pub struct Settings {
     pub allow: Vec<String>,
     /// Secrets that the connector may see in plain text, by name.
     pub reveal: Vec<String>,
+    /// Where secrets may go, by their names; otherwise where they stand in the configuration says it.
+    pub secrets: BTreeMap<String, SecretSettings>,
     /// The connector must be signed with the other half of this minisign key.
     pub public_key: Option<String>,
     pub retry: Retry,
@@ -36,6 +40,7 @@ impl Default for Settings {
         Self {
             allow: Vec::new(),
             reveal: Vec::new(),
+            secrets: BTreeMap::new(),
             public_key: None,
             retry: Retry::default(),
             rate_limit: RateLimit::default(),
@@ -48,6 +53,13 @@ impl Default for Settings {
             package_bytes: 48 << 20,
         }
     }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSettings {
+    /// The only origins that it may be sent to.
+    pub origins: Vec<String>,
 }
 
 /// Which failed requests are sent again, and when. Connection failures always count as failed.

@@ -15,12 +15,18 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) fn filled(references: &References, grants: &Grants, request: &Request) -> Result<(Url, HeaderMap, Bytes)> {
     let (mut url, mut headers, mut body) = (request.url.clone(), request.headers.clone(), request.body.clone());
     let origin = url.origin().ascii_serialization();
-    let mut allowed = |known: &Known| match grants.takes_secret(&origin, known.origins.as_ref()) {
+    let mut allowed = |known: &Known| match known.origins.contains(&origin) {
         true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::Denied,
-            format!("the connector wanted the secret `{}` sent to {origin}, which it does not belong to", known.name),
-        )),
+        false => {
+            let error = Error::new(
+                ErrorKind::Denied,
+                format!(
+                    "the connector wanted the secret `{}` sent to {origin}, which it does not belong to",
+                    known.name
+                ),
+            );
+            Err(grants.with_binding_help(error, &known.name, &origin))
+        }
     };
     if let Some(path) = references.fill(request.url.path(), Place::Path, &mut allowed)? {
         url.set_path(&path);
