@@ -67,6 +67,7 @@ pub fn ask(connector: &Connector, file: &mut ConfigFile, log: &LogSink, runtimes
     let instance = || Instance::new(connector, None, Arc::default(), log.clone(), runtimes.io.handle().clone());
     let description = runtimes.guests.block_on(async { instance().await?.describe().await })?;
     let extracted = secret_places::extract(&file.value, &description.config_schema);
+    file.know(&description.config_schema);
     file.mask(extracted.places());
     let config = extracted.config.to_string();
     let asked = runtimes.guests.block_on(async {
