@@ -131,6 +131,8 @@ pub struct Limits {
     pub connect_secs: f64,
     /// From the request to the last byte of the response.
     pub response_secs: f64,
+    /// One run: then it stops as with Ctrl-C, and the next one goes on.
+    pub run_secs: Option<f64>,
     /// Of one run, retries included.
     pub requests: u64,
     /// All header fields of one request.
@@ -171,7 +173,8 @@ impl Default for Limits {
             request_bytes: 16 << 20,
             connect_secs: 30.0,
             response_secs: 120.0,
-            requests: u64::MAX,
+            run_secs: None,
+            requests: 1_000_000,
             request_header_bytes: 64 << 10,
             streams: 10_000,
             records_per_stream: u64::MAX,
