@@ -138,7 +138,7 @@ fn where_it_does_not_belong() {
     let refused = Refused(1, &["does not belong", "host: {secrets:"]);
     let token = "$<secrets.token}";
     let mut typed = asks("$SECOND", "bearer", "$<secrets.config:/typed}", "");
-    typed["typed"] = json!(TOKEN);
+    typed["typed"] = json!("typed-into-the-file");
     for (name, script) in [
         ("a bearer token elsewhere", asks("$SECOND", "bearer", token, "")),
         ("a part of a password elsewhere", asks("$SECOND", "basic", "x-$<secrets.token}", "user")),

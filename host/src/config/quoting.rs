@@ -14,7 +14,7 @@ const LONGEST_REFERENCE: usize = 1000;
 
 /// A text of the same length.
 pub(super) fn quoted(text: &str, places: &Places, harmless: &HashSet<String>) -> String {
-    let mut shown: Vec<bool> = text.bytes().map(|byte| b" \t\r\n-:{}[],=\"'|><?".contains(&byte)).collect();
+    let mut shown = structure(text);
     let keys = places.keys.values().map(|span| (span, true, true));
     let values = places.values.iter().map(|(pointer, span)| (span, false, harmless.contains(pointer)));
     let merged = places.merged.iter().map(|(_, span)| (span, false, false));
@@ -41,19 +41,27 @@ pub(super) fn quoted(text: &str, places: &Places, harmless: &HashSet<String>) ->
 
 /// A text that could not be read: keys at the beginning of a line, and structure.
 pub(super) fn quoted_unread(text: &str) -> String {
+    let mut shown = structure(text);
+    keep_references(text, &(0..text.len()), &mut shown);
+    with_stars(text, &shown)
+}
+
+/// Of each byte whether it is structure: punctuation, or a key at the beginning of a line.
+fn structure(text: &str) -> Vec<bool> {
     let mut shown: Vec<bool> = text.bytes().map(|byte| b" \t\r\n-:{}[],=\"'|><?".contains(&byte)).collect();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        let begin = line.find(|c: char| !c.is_whitespace() && !"-[".contains(c)).unwrap_or(0);
-        let is_key = |c: char| c.is_alphanumeric() || "_-. \"]".contains(c);
-        let end = line[begin..].find(|c: char| !is_key(c)).map_or(0, |end| begin + end);
-        if end > 0 && (line[end..].starts_with([':', '=']) || line.trim_end().ends_with(']')) {
+        let begin = line.find(|c: char| !c.is_whitespace() && !"-[\"'".contains(c)).unwrap_or(0);
+        let is_key = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        let end = line[begin..].find(|c: char| !is_key(c)).map_or(begin, |end| begin + end);
+        let behind = line[end..].trim_start_matches(['"', '\'', ' ']);
+        // `key:`, `key =`, and `[section]` of TOML.
+        if end > begin && (behind.starts_with([':', '=']) || line.starts_with('[') && behind.trim_end() == "]") {
             mark(&mut shown, &(start + begin..start + end), true);
         }
         start += line.len();
     }
-    keep_references(text, &(0..text.len()), &mut shown);
-    with_stars(text, &shown)
+    shown
 }
 
 /// The pointers of scalars that may be quoted: numbers, truth values, and texts that the schema describes in words of
@@ -151,13 +159,15 @@ fn mark(shown: &mut [bool], span: &Range<usize>, is_shown: bool) {
     }
 }
 
-/// `${secrets.x}` is a name.
+/// `${secrets.x}` and `{resources.x.y}` are names.
 fn keep_references(text: &str, span: &Range<usize>, shown: &mut [bool]) {
     let Some(inner) = text.get(span.clone()) else { return };
-    for (start, _) in inner.match_indices("${") {
-        let name = inner[start + 2..].find(|c: char| !c.is_alphanumeric() && !"._-".contains(c));
-        if let Some(length) = name.filter(|length| *length > 0 && inner[start + 2 + length..].starts_with('}')) {
-            mark(shown, &(span.start + start..span.start + start + length + 3), true);
+    for (brace, _) in inner.match_indices('{') {
+        let behind = &inner[brace + 1..];
+        let end = behind.find(|c: char| !c.is_alphanumeric() && !"._-".contains(c)).unwrap_or(behind.len());
+        if behind[end..].starts_with('}') && behind[..end].contains('.') {
+            let start = brace - usize::from(inner[..brace].ends_with('$'));
+            mark(shown, &(span.start + start..span.start + brace + end + 2), true);
         }
     }
 }
@@ -208,6 +218,7 @@ mod tests {
             ("client: {auth: {type: bearer, tokn: hunter2}}\n", "client: {auth: {type: bearer, tokn: *******}}\n"),
             ("client: {auth: hunter2}\n", "client: {auth: *******}\n"),
             ("client: {auth: bearer} # hunter2\n", "client: {auth: bearer} * *******\n"),
+            ("client: {}\nnames: []\n", "client: {}\nnames: []\n"),
             ("client: {auth: {type: hunter2}}\n", "client: {auth: {type: *******}}\n"),
             ("client: {auth: {token: 123456}}\n", "client: {auth: {token: ******}}\n"),
             ("client:\n  base_url: https://a.org/x\n", "client:\n  base_url: https://a.org/x\n"),
@@ -217,7 +228,8 @@ mod tests {
                 "client: {headers: {x: *******}}\nnames: [ab, 12, true]\n",
             ),
             ("x-a: &a {token: hunter2}\nclient: {auth: *a}\n", "x-a: ** {token: *******}\nclient: {auth: **}\n"),
-            ("other: \"a ${secrets.x} b\"\n", "other: ** ${secrets.x} **\n"),
+            ("other: \"a ${secrets.x} b\"\n", "other: ***${secrets.x}***\n"),
+            ("other: '{incremental.start_value} {hunter2}'\n", "other: *{incremental.start_value}***********\n"),
             ("tokn: |\n  hunter2\n  more\nlist: [x]\n", "tokn: |\n  *******\n  ****\nlist: [*]\n"),
             ("host: {proxy: 'http://u:p@x', naming: direct}\n", "host: {proxy: **************, naming: direct}\n"),
         ] {

@@ -57,6 +57,7 @@ impl Default for Settings {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub struct SecretSettings {
     /// The only origins that it may be sent to.
     pub origins: Vec<String>,
