@@ -148,6 +148,24 @@ impl Error {
         self
     }
 
+    /// Without these texts, in whatever it says: a driver may repeat a password.
+    #[must_use]
+    pub fn without(mut self, secrets: &[String]) -> Self {
+        let hidden = |text: &str| secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
+        let causes = self.causes();
+        if secrets.iter().any(|secret| causes.iter().any(|cause| cause.contains(secret))) {
+            self.0.source = Some(hidden(&causes.join(": ")).into());
+        }
+        self.0.message = hidden(&self.0.message);
+        for (_, value) in &mut self.0.context {
+            *value = hidden(value);
+        }
+        for help in &mut self.0.help {
+            *help = hidden(help);
+        }
+        self
+    }
+
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -146,6 +146,13 @@ impl Pipeline {
         };
         begun(UnderWay { control: control.clone(), activity: activity.clone() });
 
+        let ends_at = self.limits.run_secs.map(|secs| {
+            let control = control.clone();
+            runtimes.io.spawn(async move {
+                tokio::time::sleep(Duration::from_secs_f64(secs)).await;
+                control.stop();
+            })
+        });
         let (event_sender, events) = mpsc::channel(PAGES_IN_FLIGHT);
         // Without room: one package is loaded while the next one comes together, and no third one waits.
         let (package_sender, packages) = sync_channel(0);
@@ -163,6 +170,10 @@ impl Pipeline {
             (joined(assembly), joined(loader), extracted)
         });
 
+        let is_out_of_time = ends_at.is_some_and(|timer| {
+            timer.abort();
+            timer.is_finished()
+        });
         let (receipts, refused, load_error) = loaded?;
         let (mut outcome, assemble_error) = assembled?;
         let (given_up, failed) = refused.into_parts();
@@ -173,6 +184,9 @@ impl Pipeline {
         report.streams =
             streams.iter().map(|stream| stream_report(stream, &activity[&stream.name], &mut outcome)).collect();
         report.interrupted = outcome.interrupted;
+        if is_out_of_time && report.interrupted {
+            report.warnings.push("stopped because of host.limits.run_secs: the next run goes on from here".to_owned());
+        }
         report.changes = outcome.changes;
         report.warnings.append(&mut outcome.warnings);
         report.warnings.extend(self.source.remarks.take_warnings());

@@ -73,9 +73,15 @@ pub(super) fn attack_with(name: &str, component: &[u8], script: &Value, outcome:
     let api = HostileApi::start();
     let mut config = script.clone();
     config["host"] = json!({"limits": limits(script), "retry": {"max_retries": 0}});
-    config["granted"] = json!(["$BASE", "$SECOND"]);
-    config["named"] = json!("${secrets.token}");
-    config.as_object_mut().unwrap().remove("limits");
+    config["host"]["secrets"] = script["secrets"].clone();
+    for (key, value) in [("granted", json!(["$BASE", "$SECOND"])), ("named", json!("${secrets.token}"))] {
+        if script[key].is_null() {
+            config[key] = value;
+        }
+    }
+    for key in ["limits", "secrets"] {
+        config.as_object_mut().unwrap().remove(key);
+    }
     let text = config.to_string().replace("$AUTHORITY", &api.authority()).replace("$SECOND", &api.second());
     let text = text.replace("$OTHER_AUTHORITY", api.second().trim_start_matches("http://"));
     let project = Project::with_base_url(api.base_url()).config(&text).bytes("evil.wasm", component);

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::arena::{Outcome, attack_with, guests};
+use crate::support::host_command::Project;
 use Outcome::{NoEffect, Refused, StreamFails};
 
 /// The setting, its value, and what the connector does.
@@ -108,7 +109,24 @@ fn every_limit_names_its_setting() {
         assert!(named, "{setting} is not named: {}", field.output);
         attacked.insert(setting.to_owned());
     }
+    // It ends a run cleanly instead of failing it.
+    attacked.insert("run_secs".to_owned());
     assert_eq!(attacked, settings());
+}
+
+#[test]
+fn a_run_without_end() {
+    let api = super::hostile_api::HostileApi::start();
+    let script = json!({
+        "granted": ["$BASE"], "pages": [{"before": "[{\"id\": #}]", "checkpoint": {"before": "{\"page\": #}"}}],
+        "rounds": 100_000_000, "host": {"limits": {"run_secs": 2}},
+    });
+    let component = std::fs::read(guests()).unwrap();
+    let project = Project::with_base_url(api.base_url()).config(&script.to_string()).bytes("evil.wasm", &component);
+    let run = ["run", "evil.wasm", "--config", "pipeline.yaml", "--to", "sqlite:w.sqlite", "--pipeline", "p"];
+    let output = project.host(run).output();
+    assert_eq!(output.code, Some(130), "{output}");
+    assert!(output.stderr.contains("host.limits.run_secs") && output.stderr.contains("Loaded"), "{output}");
 }
 
 /// The fields of `Limits`, read from the source.

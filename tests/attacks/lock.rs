@@ -14,7 +14,7 @@ fn a_connector_that_wants_more_than_was_accepted() {
     let component = std::fs::read(guests()).unwrap();
     let project = Project::with_base_url(api.base_url()).bytes("evil.wasm", &component);
     let write = |project: Project, grants: Value| {
-        let script = json!({"grants": grants, "granted": ["$BASE", "$SECOND"], "named": "${secrets.token}"});
+        let script = json!({"grants": grants, "named": "${secrets.token}"});
         project.config(&script.to_string().replace("$SECOND", &api.second()))
     };
     let check = |project: &Project, more: &[&str]| -> Output {
@@ -50,6 +50,25 @@ fn a_connector_that_wants_more_than_was_accepted() {
         assert_eq!(check(&project, &[]).code, Some(0), "it was accepted");
     }
 
+    // A credential of one kind that would go another way.
+    let one = |kind: &str, other: &str| {
+        json!([{"origin": "$BASE", "credentials": [
+            {"name": "main", "kind": kind, "secret": "${secrets.token}", "other": other},
+        ]}])
+    };
+    for (before, after, word) in [
+        (one("header", "x-key"), one("header", "x-other"), "in the header `x-other`"),
+        (one("query", "key"), one("query", "q"), "in the query parameter `q`"),
+        (one("oauth2", "$BASE/token"), one("oauth2", "$BASE/echo"), "/echo, as `client_secret`"),
+    ] {
+        let project = write(Project::with_base_url(api.base_url()).bytes("evil.wasm", &component), before);
+        assert_eq!(check(&project, &[]).code, Some(0));
+        let project = write(project, after);
+        let output = check(&project, &[]);
+        assert_eq!(output.code, Some(2), "{output}");
+        assert!(output.stderr.contains("the secret token would go") && output.stderr.contains(word), "{output}");
+    }
+
     // The same asks by another component: one custom section makes it another.
     let other = [component.as_slice(), &[0, 2, 1, b'x']].concat();
     let project = write(project, modest).bytes("evil.wasm", &other);
@@ -74,5 +93,7 @@ fn inspect_shows_what_it_asks_for() {
     let output = project.host(["inspect", "evil.wasm", "--config", "pipeline.yaml"]).output();
     assert_eq!(output.code, Some(0), "{output}");
     assert!(output.stdout.contains(&format!("{} with bearer token (token)", api.base_url())), "{output}");
+    let way = format!("  token: at {} in the header `Authorization`, as a bearer token", api.base_url());
+    assert!(output.stdout.contains(&way), "{output}");
     assert!(api.requests().is_empty());
 }

@@ -9,7 +9,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use airlock_host::config::{ConfigFile, secret_places};
+use airlock_host::config::{ConfigFile, secret_binding, secret_places};
+use airlock_host::connection::placed_origins;
 use airlock_host::egress::{Egress, Grants};
 use airlock_host::sandbox::{Connector, CredentialRequest, Engine, Instance};
 use airlock_host::secret::SecretSources;
@@ -85,16 +86,20 @@ async fn connected(text: &str, io: &tokio::runtime::Handle) -> Instance {
     let description = new(None).await.unwrap().describe().await.unwrap();
     let extracted = secret_places::extract(&file.value, &description.config_schema, 1_000_000).unwrap();
     let config = extracted.config.to_string();
-    let mut grants = Grants::new(extracted.origins.clone(), &[]).unwrap();
+    let bindings = secret_binding::bindings(&extracted.config, &[], &file.settings.secrets);
     let secrets = SecretSources::new(&[], path).unwrap().collect(extracted, &file).unwrap();
     let mut asking = new(None).await.unwrap();
     asking.open(&config).await.unwrap();
-    for request in asking.grants().await.unwrap() {
+    let requests = asking.grants().await.unwrap();
+    let placed = placed_origins(&serde_json::from_str(&config).unwrap(), &requests);
+    let mut grants = Grants::new(placed, &[]).unwrap().with_bindings(bindings);
+    for request in requests {
         let resolve = |credential: &CredentialRequest| {
             (credential.name.clone(), credential.resolve(|reference| secrets.fill(reference)).unwrap())
         };
-        let names: Vec<String> = request.credentials.iter().flat_map(CredentialRequest::secret_names).collect();
-        grants.ask(&request.origin, request.credentials.iter().map(resolve).collect(), &names).unwrap();
+        let travels: Vec<_> =
+            request.credentials.iter().flat_map(|credential| credential.travels(&request.origin)).collect();
+        grants.ask(&request.origin, request.credentials.iter().map(resolve).collect(), &travels).unwrap();
     }
     let egress = Egress::new(file.settings.clone(), grants, &secrets).unwrap();
     let mut instance = new(Some(Arc::new(egress))).await.unwrap();

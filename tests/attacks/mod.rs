@@ -15,4 +15,5 @@ mod requests;
 mod resources;
 mod secrets;
 mod signature;
+mod terminal;
 mod words;

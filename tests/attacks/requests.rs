@@ -210,3 +210,92 @@ fn a_proxy_of_the_environment() {
     let port = format!("to :{}\nGET /echo", api.authority().rsplit(':').next().unwrap());
     assert!(requests.len() == 1 && requests[0].starts_with(&port), "{requests:?}");
 }
+
+/// A connector says where in the configuration an origin stands: what does not begin with it there grants nothing.
+#[test]
+fn places_that_are_no_urls_of_requests() {
+    let script = |seen: &str, at: &str| {
+        json!({
+            "granted": ["$BASE"], "seen": seen, "grants": [{"origin": "$SECOND", "at": at}],
+            "requests": [{"authority": "$OTHER_AUTHORITY", "path": "/echo"}],
+        })
+    };
+    for (name, seen, at) in [
+        ("in a User-Agent", "my-app/1.0 (+$SECOND/)", "/seen"),
+        ("in a parameter", "callback=$SECOND", "/seen"),
+        ("in a description", "See $SECOND for more", "/seen"),
+        ("without slashes", "http:$OTHER_AUTHORITY", "/seen"),
+        ("with turned slashes", "http:\\\\$OTHER_AUTHORITY", "/seen"),
+        ("of a longer host", "$SECOND.example.com/", "/seen"),
+        ("of a longer port", "$SECOND0/", "/seen"),
+        ("as a user name", "$SECOND@example.com/", "/seen"),
+        ("with another scheme", "https://$OTHER_AUTHORITY/", "/seen"),
+        ("at another place", "$SECOND/x", "/granted/0"),
+        ("at no place", "$SECOND/x", "/nowhere/~1/0"),
+        ("at the whole", "$SECOND/x", ""),
+    ] {
+        let field = attack(name, &script(seen, at), Outcome::Refused(1, &["which is not granted"]));
+        assert!(field.requests.is_empty(), "{name}: {:?}", field.requests);
+    }
+    let mut not_asked = script("$SECOND/x", "/seen");
+    not_asked.as_object_mut().unwrap().remove("grants");
+    let field = attack("a URL that nobody asked for", &not_asked, StreamFails(&["which is not granted"]));
+    assert!(field.requests.is_empty(), "{:?}", field.requests);
+    let field = attack("a URL where it stands", &script("$SECOND/x", "/seen"), Outcome::NoEffect);
+    assert_eq!(field.requests.len(), 1);
+}
+
+/// Written down as the place of an API, which is not enough: nobody's API is there.
+#[test]
+fn special_addresses_in_the_configuration() {
+    for host in [
+        "0.0.0.0",
+        "0x0",
+        "0",
+        "0.0",
+        "[::]",
+        "[::ffff:0.0.0.0]",
+        "[::ffff:0:0]",
+        "169.254.169.254",
+        "0xa9fea9fe",
+        "2852039166",
+        "0251.0376.0251.0376",
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[fd00:ec2::254]",
+        "100.100.100.200",
+        "[fe80::1]",
+        "224.0.0.1",
+        "255.255.255.255",
+    ] {
+        let script = json!({"also": format!("http://{host}:81/x"), "grants": [{"origin": format!("http://{host}:81"), "at": "/also"}]});
+        attack(host, &script, Outcome::Refused(1, &["not granted", "--allow"]));
+    }
+}
+
+#[test]
+fn allowing_what_is_no_origin() {
+    let api = HostileApi::start();
+    let component = std::fs::read(guests()).unwrap();
+    let project = Project::with_base_url(api.base_url()).config("{}").bytes("evil.wasm", &component);
+    let base = api.base_url();
+    for (allowed, code) in [
+        (base.clone(), 0),
+        ("http://0.0.0.0:81".to_owned(), 0),
+        (base.replace("//", "//user:password@"), 2),
+        (base.replace("//", "//:password@"), 2),
+        (base.replace("//", "//@"), 2),
+        (format!("{base}#x"), 2),
+        (format!("{base}/?"), 2),
+        (base.replace("//", ""), 2),
+        ("https://*.com".to_owned(), 2),
+        ("https://*.co.uk".to_owned(), 2),
+        ("https://*.github.io".to_owned(), 2),
+        ("https://*.example.com".to_owned(), 0),
+    ] {
+        let output = project
+            .host(["check", "evil.wasm", "--config", "pipeline.yaml", "--offline", "--allow", &allowed])
+            .output();
+        assert_eq!(output.code, Some(code), "{allowed}: {output}");
+    }
+}

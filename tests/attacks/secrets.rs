@@ -140,3 +140,58 @@ fn taken_along_by_a_redirect() {
     let field = attack("a redirect that names a secret", &asked, StreamFails(&["redirect"]));
     assert!(!field.requests.concat().contains("SECRET"), "{:?}", field.requests);
 }
+
+/// The token stands beside the first origin: what the connector wants of it at another one is refused before it is read.
+#[test]
+fn where_it_does_not_belong() {
+    let script = |more: Value| {
+        let mut script = json!({"also": "$BASE", "named": {"url": "$BASE/v1", "token": "${secrets.token}"}});
+        script.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        script
+    };
+    let asks = |origin: &str, kind: &str, secret: &str, other: &str| {
+        script(json!({"grants": [{"origin": origin, "credentials": [
+            {"name": "main", "kind": kind, "secret": secret, "other": other},
+        ]}]}))
+    };
+    let refused = Refused(1, &["does not belong", "host: {secrets:"]);
+    let token = "$<secrets.token}";
+    let mut typed = asks("$SECOND", "bearer", "$<secrets.config:/typed}", "");
+    typed["typed"] = json!("typed-into-the-file");
+    for (name, script) in [
+        ("a bearer token elsewhere", asks("$SECOND", "bearer", token, "")),
+        ("a part of a password elsewhere", asks("$SECOND", "basic", "x-$<secrets.token}", "user")),
+        ("a user name elsewhere", asks("$SECOND", "basic", "x", token)),
+        ("a header elsewhere", asks("$SECOND", "header", token, "x-key")),
+        ("a parameter elsewhere", asks("$SECOND", "query", token, "key")),
+        ("a token endpoint elsewhere", asks("$BASE", "oauth2", token, "$SECOND/token")),
+        ("a token endpoint of no origin", asks("$BASE", "oauth2", token, "somewhere")),
+        ("its access token elsewhere", asks("$SECOND", "oauth2", token, "$BASE/token")),
+        ("a typed secret elsewhere", typed),
+    ] {
+        let field = attack(name, &script, refused);
+        assert!(field.requests.is_empty(), "{name}: {:?}", field.requests);
+    }
+    let placed = script(json!({"requests": [{
+        "authority": "$OTHER_AUTHORITY", "path": "/echo", "headers": [["x-mine", "$<secrets.token}"]],
+    }]}));
+    let field = attack("a placeholder elsewhere", &placed, StreamFails(&["does not belong to", "host: {secrets:"]));
+    assert!(field.requests.is_empty(), "{:?}", field.requests);
+
+    let mut at_home = asks("$BASE", "bearer", token, "");
+    at_home["requests"] = json!([echo(json!({}))]);
+    let field = attack("a bearer token where it belongs", &at_home, NoEffect);
+    assert!(field.requests.concat().contains(TOKEN), "{:?}", field.requests);
+    // The operator's settings overrule, in both directions.
+    at_home["secrets"] = json!({"token": {"origins": ["$SECOND"]}});
+    attack("bound elsewhere by the operator", &at_home, Refused(1, &["does not belong"]));
+    let mut bound = asks("$SECOND", "bearer", token, "");
+    bound["secrets"] = json!({"token": {"origins": ["$SECOND"]}});
+    attack("bound here by the operator", &bound, NoEffect);
+    // Given by hand, named nowhere: it is nobody's until it is bound.
+    let mut unnamed = asks("$BASE", "bearer", token, "");
+    unnamed["named"] = json!("nothing");
+    attack("named nowhere", &unnamed, Refused(2, &["the connector asks for the secret `token`"]));
+    unnamed["secrets"] = json!({"token": {"origins": ["$BASE"]}});
+    attack("named by the operator's settings", &unnamed, NoEffect);
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::arena::{Outcome, attack, attacks, guests, no_harm};
-use crate::support::host_command::Project;
+use crate::support::host_command::{Project, connector};
 use Outcome::{NoEffect, Refused, StreamFails};
 
 const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}txt\r\nok  grant: none\u{8}";
@@ -125,7 +125,6 @@ fn a_diagnostic_that_points_at_a_typed_secret() {
 /// Diagnostics that take longer to show than anybody waits, at places that take longer to find.
 #[test]
 fn floods_of_diagnostics() {
-    let started = std::time::Instant::now();
     let wrong = |times: usize, slashes: usize| {
         json!({"strike": "open:error", "error": {
             "kind": "invalid-config", "message": "wrong", "at": "/strike", "times": times, "slashes": slashes,
@@ -136,5 +135,38 @@ fn floods_of_diagnostics() {
         ("a far place", wrong(1, 1_500_000), Refused(2, &["strike"])),
         ("many far places", wrong(500, 20_000), Refused(2, &["500 mistakes"])),
     ]);
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+/// What was typed at a place that nobody knows may be a secret, too.
+#[test]
+fn a_line_that_is_quoted_tells_no_value() {
+    let auth = |auth: &str| format!("client:\n  base_url: https://a.org\n  auth: {auth}\nresources: [a]\n");
+    for (name, text) in [
+        ("a misspelt key", auth("{type: bearer, tokn: hunter2-SECRET}")),
+        ("a misspelt section", auth("{}").replace("auth", "atuh").replace("{}", "{token: hunter2-SECRET}")),
+        ("of the wrong kind", auth("[hunter2-SECRET]")),
+        ("no such kind", auth("hunter2-SECRET")),
+        ("an object too many", auth("{type: bearer, token: {value: hunter2-SECRET}}")),
+        ("a list too many", auth("{type: bearer, token: [hunter2-SECRET]}")),
+        ("behind an anchor", format!("x-a: &a {{tokn: hunter2-SECRET}}\n{}", auth("*a"))),
+        ("behind a merge key", format!("x-a: &a {{tokn: hunter2-SECRET}}\n{}", auth("{type: bearer, <<: *a}"))),
+        (
+            "of many lines",
+            auth("\n    tokn: |\n      begin hunter2-SECRET\n      hunter2-SECRET end\n    type: bearer"),
+        ),
+        ("beside a mistake", auth("{tokn: x} # hunter2-SECRET")),
+        ("in a URL", auth("{}").replace("a.org", "user:hunter2-SECRET@a.org")),
+        ("in a proxy", format!("host: {{proxy: 'http://u:hunter2-SECRET@x', proxi: 1}}\n{}", auth("{}"))),
+        ("at a mistake of the syntax", auth("{type: bearer, token: hunter2-SECRET, [}")),
+        ("before a mistake of the syntax", auth("\"hunter2-SECRET\" x")),
+        ("an unset variable", auth("{type: bearer, tokn: \"hunter2-SECRET ${env.NOT_SET_ANYWHERE}\"}")),
+    ] {
+        let project = Project::with_base_url("http://localhost").config(&text);
+        for json in [&[] as &[&str], &["--json"]] {
+            let check = ["check", "--offline", "--config", "pipeline.yaml"];
+            let output = project.host(check).argument(connector()).arguments(json.iter().copied()).output();
+            assert_eq!(output.code, Some(2), "{name}: {output}");
+            assert!(!output.to_string().contains("hunter2"), "{name}: {output}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ impl Completions {
     pub fn execute(self, printer: &Printer) -> u8 {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut super::CommandLine::command(), "host", &mut script);
-        printer.document(String::from_utf8_lossy(&script).trim_end());
+        printer.own_document(String::from_utf8_lossy(&script).trim_end());
         0
     }
 }

@@ -1,13 +1,15 @@
 //! `host inspect`: what a component is, imports, exports and asks for, without running it against anything.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::config::ConfigFile;
-use crate::connection;
+use crate::config::secret_binding::bindings;
+use crate::config::{ConfigFile, Settings};
+use crate::connection::{self, Asked};
 use crate::error::Result;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
@@ -50,9 +52,11 @@ impl Inspect {
         let public_key = self.public_key.as_deref().or(settings.public_key.as_deref());
         let connector = Connector::load(&Engine::new(&settings.limits)?, &self.connector, public_key)?;
         let log: LogSink = Arc::new(drop);
+        let mut ways = BTreeMap::new();
         let (description, asks) = match &mut file {
             Some(file) => {
                 let asked = connection::ask(&connector, file, &log, &runtimes)?;
+                ways = ways_of_secrets(&asked, &settings);
                 (asked.description, Some(asked.grants))
             }
             None => {
@@ -69,6 +73,7 @@ impl Inspect {
                 "name": description.name, "connector_version": description.version, "summary": description.summary,
                 "digest": format!("sha256:{}", surface.digest), "bytes": surface.bytes, "signed": surface.signed,
                 "imports": surface.imports, "exports": surface.exports, "asks": asks.as_deref().map(asks_as_json),
+                "secrets": asks.as_ref().map(|_| &ways),
             });
             printer.document(&document.to_string());
             return Ok(0);
@@ -106,8 +111,36 @@ impl Inspect {
             let with = if credentials.is_empty() { "no credential".to_owned() } else { credentials.join(", ") };
             printer.document(&format!("  {} with {with}", grant.origin));
         }
+        printer.document("\nWhere secrets go");
+        if ways.is_empty() {
+            printer.document("  nowhere: there are none");
+        }
+        for (secret, ways) in &ways {
+            for way in ways {
+                printer.document(&format!("  {}: {way}", printable(secret)));
+            }
+        }
         Ok(0)
     }
+}
+
+/// By secret: each way that it goes, or that it would be refused.
+fn ways_of_secrets(asked: &Asked, settings: &Settings) -> BTreeMap<String, BTreeSet<String>> {
+    let bindings = bindings(&asked.extracted.config, &settings.reveal, &settings.secrets);
+    let mut ways: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for grant in &asked.grants {
+        for travel in grant.credentials.iter().flat_map(|credential| credential.travels(&grant.origin)) {
+            let refused =
+                if travel.is_within(bindings.get(&travel.secret)) { "" } else { ": REFUSED, it does not belong there" };
+            ways.entry(travel.secret.clone()).or_default().insert(format!("{}{refused}", travel.shown()));
+        }
+    }
+    for (secret, binding) in &bindings {
+        let elsewhere =
+            || binding.origins().into_iter().map(|origin| format!("at {origin} where the configuration has it"));
+        ways.entry(secret.clone()).or_insert_with(|| elsewhere().collect());
+    }
+    ways
 }
 
 fn asks_as_json(asks: &[GrantRequest]) -> Vec<Value> {

@@ -11,7 +11,7 @@ use super::connection::ConnectionArguments;
 use super::sample::{self, Sampler};
 use crate::connection::known;
 use crate::error::{Error, ErrorKind, Result};
-use crate::output::Printer;
+use crate::output::{Printer, shown};
 use crate::pipeline::Runtimes;
 
 /// Show the first rows of a stream, as they would be loaded
@@ -67,9 +67,9 @@ fn drawn(batch: &RecordBatch) -> Result<String> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     let (names, cells) = cells(batch)?;
-    table.set_header(names);
+    table.set_header(names.iter().map(|name| shown(name)));
     for row in cells {
-        table.add_row(row.into_iter().map(|cell| shortened(cell.unwrap_or_default())));
+        table.add_row(row.into_iter().map(|cell| shortened(shown(&cell.unwrap_or_default()).into_owned())));
     }
     Ok(table.to_string())
 }

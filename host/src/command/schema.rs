@@ -38,7 +38,7 @@ impl Schema {
         let description = runtimes.guests.block_on(described)?;
         let text = serde_json::to_string_pretty(&with_host(description.config_schema))
             .map_err(|source| Error::new(ErrorKind::Internal, "the schema can't be printed").with_source(source))?;
-        printer.document(&text);
+        printer.json_document(&text);
         Ok(0)
     }
 }

@@ -74,7 +74,7 @@ impl Place {
         let (_, state) = self.read()?;
         let text = serde_json::to_string_pretty(&state)
             .map_err(|source| Error::new(ErrorKind::Internal, "the state can't be printed").with_source(source))?;
-        printer.document(&text);
+        printer.json_document(&text);
         Ok(0)
     }
 

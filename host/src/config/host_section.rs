@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::settings::Settings;
-use super::{mistake, pointer_step};
+use super::{mistake, pointer_step, secret_places};
 use crate::diagnostic::Diagnostic;
 
 /// Takes `host` out of the configuration; what is wrong with it is added to `mistakes`.
@@ -48,6 +48,13 @@ fn read(written: &Value, known: &mut Value, path: &[&str], mistakes: &mut Vec<Di
     match (written, known) {
         // `host:` with nothing behind it.
         (Value::Null, _) => {}
+        // A default without keys: the names are the operator's.
+        (value @ Value::Object(_), Value::Object(section)) if section.is_empty() => match check(value, path) {
+            Ok(()) => {
+                section.extend(value.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())))
+            }
+            Err(message) => mistakes.push(mistake("wrong-value", at, message)),
+        },
         (Value::Object(entries), Value::Object(section)) => {
             for (key, value) in entries {
                 match section.get_mut(key) {
@@ -58,7 +65,7 @@ fn read(written: &Value, known: &mut Value, path: &[&str], mistakes: &mut Vec<Di
         }
         (_, Value::Object(section)) => {
             let mut found = mistake("wrong-type", at, "expected a mapping");
-            found.help = Some(format!("its keys are {}", listed(section)));
+            found.help = (!section.is_empty()).then(|| format!("its keys are {}", listed(section)));
             mistakes.push(found);
         }
         (value, setting) => match check(value, path) {
@@ -76,6 +83,14 @@ fn check(value: &Value, path: &[&str]) -> Result<(), String> {
         alone = json!({ *key: alone });
     }
     serde_json::from_value::<Settings>(alone).map_err(|error| expected(&error.to_string()))?;
+    if path == ["secrets"] {
+        let settings = value.as_object().into_iter().flat_map(|entries| entries.values());
+        let origins = settings.flat_map(|settings| settings["origins"].as_array()).flatten();
+        let mut texts = origins.filter_map(Value::as_str);
+        if let Some(text) = texts.find(|text| !is_origin(text)) {
+            return Err(format!("`{text}` is no origin: write scheme and host, such as https://api.example.com"));
+        }
+    }
     let least = match name {
         "concurrency" | "concurrent_requests" | "package_rows" | "package_bytes" | "backoff_factor" => 1.0,
         _ => 0.0,
@@ -92,6 +107,16 @@ fn check(value: &Value, path: &[&str]) -> Result<(), String> {
         return Err(format!("must be at most {LONGEST_SECS} seconds"));
     }
     Ok(())
+}
+
+/// Scheme, host and port, and nothing else.
+fn is_origin(text: &str) -> bool {
+    let plain = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();
+    let port = |origin: &str| match origin.starts_with("https:") {
+        true => format!("{origin}:443"),
+        false => format!("{origin}:80"),
+    };
+    secret_places::origin(text).is_some_and(|origin| plain == origin || plain == port(&origin))
 }
 
 /// Ten years: more than any timer takes.
@@ -157,6 +182,12 @@ mod tests {
             (json!({"retry": {"max_retries": -1}}), "/host/retry/max_retries", "expected a whole number, 0 or more"),
             (json!({"retry": {"backoff_factor": 0.5}}), "/host/retry/backoff_factor", "must be at least 1"),
             (json!({"allow": "https://a"}), "/host/allow", "expected a list"),
+            (json!({"secrets": ["x"]}), "/host/secrets", "expected a mapping"),
+            (
+                json!({"secrets": {"x": {"origins": ["https://a.org", "https://u@b.org"]}}}),
+                "/host/secrets",
+                "`https://u@b.org` is no origin: write scheme and host, such as https://api.example.com",
+            ),
             (json!({"concurrency": 0}), "/host/concurrency", "must be at least 1"),
             (json!({"limits": {"page_secs": 0}}), "/host/limits/page_secs", "must be more than 0"),
             (json!({"limits": {"cpu_secs": 1e300}}), "/host/limits/cpu_secs", "must be at most 315360000 seconds"),
@@ -173,7 +204,7 @@ mod tests {
                 all[key] = value.clone();
             }
         }
-        assert_eq!(taken(all).1.len(), 6);
+        assert_eq!(taken(all).1.len(), 7);
     }
 
     #[test]

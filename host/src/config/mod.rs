@@ -6,6 +6,8 @@
 mod document;
 mod environment;
 mod host_section;
+mod quoting;
+pub mod secret_binding;
 pub mod secret_places;
 pub mod settings;
 
@@ -14,7 +16,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,7 +32,11 @@ pub struct ConfigFile {
     pub value: Value,
     /// What stood under `host`.
     pub settings: Settings,
+    /// As it may be quoted: what may be a secret is starred.
     source: Arc<str>,
+    /// As it stands in the file, and what was read there.
+    raw: SecretString,
+    whole: Value,
     places: Places,
 }
 
@@ -81,7 +88,6 @@ impl ConfigFile {
 
     /// Like `load`, for a text that is already there.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let source: Arc<str> = text.into();
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let (mut value, places) = document::parse(text, ending).map_err(|mistake| {
             Error::from_diagnostics(vec![Diagnostic {
@@ -91,17 +97,35 @@ impl ConfigFile {
                 message: mistake.message,
                 label: None,
                 help: mistake.help,
-                place: Some(Place { file: path.display().to_string(), source: source.clone(), span: mistake.span }),
+                place: Some(Place {
+                    file: path.display().to_string(),
+                    source: quoting::quoted_unread(text).into(),
+                    span: mistake.span,
+                }),
             }])
         })?;
+        let whole = value.clone();
         let mut mistakes = Vec::new();
         environment::fill(&mut value, &mut mistakes);
         let settings = host_section::take(&mut value, &mut mistakes);
         if let Value::Object(entries) = &mut value {
             entries.retain(|key, _| !key.starts_with("x-"));
         }
-        let file = Self { path: path.to_owned(), value, settings, source, places };
+        let raw = SecretString::from(text.to_owned());
+        let mut file = Self { path: path.to_owned(), value, settings, source: "".into(), raw, whole, places };
+        file.know(&Value::Null);
         if mistakes.is_empty() { Ok(file) } else { Err(Error::from_diagnostics(file.locate(mistakes))) }
+    }
+
+    /// Learns from the connector's schema which values may be quoted. Before, only what stands under `host` may.
+    pub fn know(&mut self, schema: &Value) {
+        let mut harmless = HashSet::new();
+        quoting::harmless(
+            &self.whole,
+            &with_host(if schema.is_object() { schema.clone() } else { json!({}) }),
+            &mut harmless,
+        );
+        self.source = quoting::quoted(self.raw.expose_secret(), &self.places, &harmless).into();
     }
 
     /// Puts stars over the values at these pointers, so that no message shows them when it quotes the file.

@@ -20,7 +20,7 @@ pub struct Extracted {
     pub typed: BTreeMap<String, SecretString>,
     /// Every `${secrets.NAME}` that the configuration names, with the pointers to where.
     pub named: BTreeMap<String, Vec<String>>,
-    /// The origin of every URL in the file: granted by standing there.
+    /// The origin of every text that is a URL. Nothing is granted by it.
     pub origins: BTreeSet<String>,
 }
 
@@ -67,11 +67,16 @@ pub fn references(text: &str) -> impl Iterator<Item = &str> {
     text.split("${secrets.").skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
 }
 
-/// `scheme://host[:port]` of a URL with the scheme http or https, without a default port.
+/// `scheme://host[:port]` of a URL with the scheme http or https, without a default port. What only a lenient parser
+/// takes for a URL (`https:host`, `https:\\host`) is none.
 pub fn origin(text: &str) -> Option<String> {
-    let parsed = url::Url::parse(text.trim()).ok()?;
-    let known = matches!(parsed.scheme(), "http" | "https") && parsed.has_host();
-    known.then(|| parsed.origin().ascii_serialization())
+    let text = text.trim();
+    let (scheme, _) = text.split_once("://")?;
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return None;
+    }
+    let parsed = url::Url::parse(text).ok()?;
+    parsed.has_host().then(|| parsed.origin().ascii_serialization())
 }
 
 fn take(extracted: &mut Extracted, places: &BTreeSet<String>) {

@@ -2,6 +2,8 @@
 //!
 //! Must never hold a secret.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,8 @@ pub struct Settings {
     pub allow: Vec<String>,
     /// Secrets that the connector may see in plain text, by name.
     pub reveal: Vec<String>,
+    /// Where secrets may go, by their names; otherwise where they stand in the configuration says it.
+    pub secrets: BTreeMap<String, SecretSettings>,
     /// The connector must be signed with the other half of this minisign key.
     pub public_key: Option<String>,
     pub retry: Retry,
@@ -36,6 +40,7 @@ impl Default for Settings {
         Self {
             allow: Vec::new(),
             reveal: Vec::new(),
+            secrets: BTreeMap::new(),
             public_key: None,
             retry: Retry::default(),
             rate_limit: RateLimit::default(),
@@ -48,6 +53,14 @@ impl Default for Settings {
             package_bytes: 48 << 20,
         }
     }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct SecretSettings {
+    /// The only origins that it may be sent to.
+    pub origins: Vec<String>,
 }
 
 /// Which failed requests are sent again, and when. Connection failures always count as failed.
@@ -130,6 +143,8 @@ pub struct Limits {
     pub connect_secs: f64,
     /// From the request to the last byte of the response.
     pub response_secs: f64,
+    /// One run: then it stops as with Ctrl-C, and the next one goes on.
+    pub run_secs: Option<f64>,
     /// Of one run, retries included.
     pub requests: u64,
     /// All header fields of one request.
@@ -177,7 +192,8 @@ impl Default for Limits {
             request_bytes: 16 << 20,
             connect_secs: 30.0,
             response_secs: 120.0,
-            requests: u64::MAX,
+            run_secs: None,
+            requests: 1_000_000,
             request_header_bytes: 64 << 10,
             streams: 10_000,
             records_per_stream: u64::MAX,

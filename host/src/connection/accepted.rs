@@ -1,5 +1,5 @@
 //! What an operator accepted of a connector, kept in a file: which component it is, what it imports, which origins it asks
-//! for and with which credentials.
+//! for, with which credentials, and which way each secret goes.
 //!
 //! The first run writes it; from then on another component, or one that asks for more, stops before any secret is read.
 //! Must never hold a secret, only names.
@@ -21,18 +21,25 @@ pub(super) struct Accepted {
     imports: BTreeSet<String>,
     /// By origin: the credentials it asks for there, as `bearer token (api_key)`.
     origins: BTreeMap<String, BTreeSet<String>>,
+    /// By secret: `at https://… in the header x-key`, token endpoints with their whole URL.
+    #[serde(default)]
+    secrets: BTreeMap<String, BTreeSet<String>>,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Accepted {
     pub(super) fn new(surface: &Surface, grants: &[GrantRequest]) -> Self {
         let mut origins: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut secrets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for grant in grants {
             let credentials = grant.credentials.iter().map(|credential| {
                 let names: BTreeSet<String> = credential.secret_names().into_iter().collect();
                 format!("{} ({})", credential.kind(), names.into_iter().collect::<Vec<_>>().join(", "))
             });
+            for travel in grant.credentials.iter().flat_map(|credential| credential.travels(&grant.origin)) {
+                secrets.entry(travel.secret.clone()).or_default().insert(travel.shown());
+            }
             origins.entry(grant.origin.clone()).or_default().extend(credentials);
         }
         Self {
@@ -40,6 +47,7 @@ impl Accepted {
             connector: format!("sha256:{}", surface.digest),
             imports: surface.imports.iter().cloned().collect(),
             origins,
+            secrets,
         }
     }
 
@@ -91,6 +99,12 @@ impl Accepted {
                         changes.push(format!("at {origin} it asks for the credential {credential}"));
                     }
                 }
+            }
+        }
+        for (secret, ways) in &self.secrets {
+            let known = before.secrets.get(secret);
+            for way in ways.iter().filter(|way| known.is_none_or(|known| !known.contains(*way))) {
+                changes.push(format!("the secret {secret} would go {way}"));
             }
         }
         changes

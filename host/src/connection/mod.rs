@@ -10,17 +10,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use self::accepted::Accepted;
 pub use self::run_options::{RunOptions, default_dataset, known};
+use crate::config::secret_binding::bindings;
 use crate::config::secret_places::{self, Extracted};
 use crate::config::{ConfigFile, Settings};
 use crate::egress::{Egress, Grants};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Remarks, Source};
 use crate::pipeline::Runtimes;
-use crate::sandbox::{Connector, CredentialRequest, Description, Engine, GrantRequest, Instance, LogSink};
+use crate::sandbox::{Connector, Description, Engine, GrantRequest, Instance, LogSink};
 use crate::schema::StreamSpec;
 use crate::secret::{SecretSources, Secrets};
 
@@ -65,6 +67,7 @@ pub fn ask(connector: &Connector, file: &mut ConfigFile, log: &LogSink, runtimes
     let instance = || Instance::new(connector, None, Arc::default(), log.clone(), runtimes.io.handle().clone());
     let description = runtimes.guests.block_on(async { instance().await?.describe().await })?;
     let extracted = secret_places::extract(&file.value, &description.config_schema, file.settings.limits.schema_steps)?;
+    file.know(&description.config_schema);
     file.mask(extracted.places());
     let config = extracted.config.to_string();
     let asked = runtimes.guests.block_on(async {
@@ -108,22 +111,25 @@ impl Connection {
         // The configuration is opened before secrets are asked for: its own mistakes come first.
         let asked = ask(&connector, &mut file, &remarks.sink(), runtimes).map_err(|error| about(error, &path))?;
         let Asked { mut extracted, grants: requests, streams, .. } = asked;
-        for name in &settings.reveal {
+        let bound = settings.secrets.keys().filter(|name| asks_for(&requests, name));
+        for name in settings.reveal.iter().chain(bound) {
             extracted.named.entry(name.clone()).or_default();
         }
+        let bindings = bindings(&extracted.config, &settings.reveal, &settings.secrets);
         if let Some(lock) = lock {
             let accepted = Accepted::new(connector.surface(), &requests);
             accepted.hold(&lock.path, lock.accept_changes).map_err(|error| about(error, &path))?;
         }
         let config = extracted.config.to_string();
-        let origins = extracted.origins.clone();
+        let mut grants =
+            Grants::new(placed_origins(&extracted.config, &requests), &settings.allow)?.with_bindings(bindings);
         let fingerprint = fingerprint(&connector.surface().digest, &config);
         for name in sources.names().filter(|name| !extracted.named.contains_key(*name) && !asks_for(&requests, name)) {
             remarks.warn(format!("--secret {name}=… is not used: the configuration has no ${{secrets.{name}}}"));
         }
         let secrets = sources.collect(extracted, &file)?;
-        let granted = granted(origins, &settings.allow, &requests, &secrets)?;
-        let egress = Egress::new(settings.clone(), granted, &secrets)?;
+        ask_for_all(&mut grants, &requests, &secrets)?;
+        let egress = Egress::new(settings.clone(), grants, &secrets)?;
         remarks.locate(&file);
         Ok(Self {
             file,
@@ -141,24 +147,28 @@ impl Connection {
     }
 }
 
-/// Puts the operator's grants and the connector's asks together; refuses what is asked for and not granted.
-fn granted(
-    origins: BTreeSet<String>,
-    allow: &[String],
-    requests: &[GrantRequest],
-    secrets: &Secrets,
-) -> Result<Grants> {
-    let mut grants = Grants::new(origins, allow)?;
+/// The origins that stand where the connector says that it found them: what it asks for elsewhere is not the operator's.
+pub fn placed_origins(config: &Value, requests: &[GrantRequest]) -> BTreeSet<String> {
+    let origin = |request: &GrantRequest| {
+        let written = config.pointer(request.at.as_deref()?)?.as_str()?;
+        let asked = secret_places::origin(&request.origin)?;
+        (secret_places::origin(written)? == asked).then_some(asked)
+    };
+    requests.iter().filter_map(origin).collect()
+}
+
+/// Adds what the connector asks for to what is granted; refuses what is not.
+fn ask_for_all(grants: &mut Grants, requests: &[GrantRequest], secrets: &Secrets) -> Result<()> {
     for request in requests {
-        let credentials = request
-            .credentials
-            .iter()
-            .map(|credential| Ok((credential.name.clone(), credential.resolve(|reference| secrets.fill(reference))?)))
-            .collect::<Result<_>>()?;
-        let names: Vec<String> = request.credentials.iter().flat_map(CredentialRequest::secret_names).collect();
-        grants.ask(&request.origin, credentials, &names)?;
+        let mut credentials = Vec::new();
+        let mut travels = Vec::new();
+        for credential in &request.credentials {
+            credentials.push((credential.name.clone(), credential.resolve(|reference| secrets.fill(reference))?));
+            travels.extend(credential.travels(&request.origin));
+        }
+        grants.ask(&request.origin, credentials, &travels)?;
     }
-    Ok(grants)
+    Ok(())
 }
 
 fn asks_for(requests: &[GrantRequest], secret: &str) -> bool {

@@ -104,7 +104,20 @@ pub fn open(url: &str, dataset: &str, pipeline: &str) -> Result<Box<dyn Destinat
     if rest.is_empty() {
         return Err(Error::new(ErrorKind::Usage, format!("no path in `{url}`")).with_help(format!("write {form}")));
     }
-    opener(rest, dataset, pipeline)
+    opener(rest, dataset, pipeline).map_err(|error| error.without(&passwords(url)))
+}
+
+/// As they stand in a URL, in its query or among words `password=…`, and as they are meant.
+fn passwords(url: &str) -> Vec<String> {
+    let parsed = url::Url::parse(url).ok();
+    let of_user = parsed.as_ref().and_then(|url| url.password()).map(str::to_owned);
+    let named = url.split(['?', '&', ' ']).filter_map(|pair| pair.split_once('='));
+    let named = named.filter(|(key, _)| key.to_ascii_lowercase().contains("pass")).map(|(_, value)| value.to_owned());
+    let written: Vec<String> = of_user.into_iter().chain(named).collect();
+    let meant = |text: &String| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let all = written.iter().map(meant).chain(written.iter().cloned());
+    // A shorter one would tell itself by what is missing.
+    all.filter(|password| password.len() >= 4).collect()
 }
 
 /// Rows as JSON Lines to a writer, as `-` writes them to standard output.
@@ -233,6 +246,21 @@ fn root_table<'a>(schema: &'a Schema, table: &'a TableSchema) -> &'a TableSchema
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_tell_no_password() {
+        for url in
+            ["postgres://u:hunter2%21@h/d", "postgres://h/d?user=u&password=hunter2!", "host=h password=hunter2!"]
+        {
+            let error = Error::new(ErrorKind::Destination, "can't connect with hunter2!")
+                .with_context("url", url)
+                .with_help("is hunter2! right?")
+                .with_source(std::io::Error::other("bad: hunter2!"));
+            let error = error.without(&passwords(url));
+            let told = format!("{error} {:?} {:?} {error:?}", error.help(), error.causes());
+            assert!(!told.contains("hunter2") && told.contains("bad: ***"), "{told}");
+        }
+    }
 
     #[test]
     fn a_url_that_is_no_destinations_is_told_what_there_is() {

@@ -1,7 +1,8 @@
 //! What a run may reach: the operator's grants, and the credentials that belong to each origin.
 //!
-//! An origin is granted by standing in the operator's own configuration, or by `--allow`. What a connector asks for
-//! grants nothing. Must never grant an origin that no operator wrote down.
+//! An origin is granted by a URL that stands in the operator's own configuration at the place that the connector names,
+//! or by `--allow`. A secret goes where the operator's configuration says that it belongs; a connector can only ask for
+//! less. Must never grant an origin that no operator wrote down.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use url::{Host, Url};
 use super::address::AddressClass;
 use super::credential::Credential;
 use super::references::Known;
+use crate::config::secret_binding::Binding;
 use crate::config::secret_places;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secrets;
@@ -23,14 +25,36 @@ type Origin = String;
 /// What the operator granted and what the connector asked for, put together.
 #[derive(Debug, Default)]
 pub struct Grants {
-    /// From the configuration file.
+    /// From the configuration file: what stands at the places that the connector named.
     configured: BTreeSet<Origin>,
     /// From `--allow` and `host.allow`; private addresses included.
     allowed: Vec<Pattern>,
     /// By origin, in the order in which the connector named them.
     credentials: BTreeMap<Origin, Vec<(String, Arc<Credential>)>>,
-    /// Secrets that a credential is made of, by name, with the origins that credential belongs to.
+    /// Secrets that a credential is made of, by name, with the origins that it is sent to.
     bound: BTreeMap<String, BTreeSet<Origin>>,
+    /// Where each secret may go.
+    bindings: BTreeMap<String, Binding>,
+}
+
+/// One way of one secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Travel {
+    pub secret: String,
+    pub origin: Origin,
+    /// Where in a request, for people: `in the header x-key`.
+    pub how: String,
+    pub goes: Goes,
+}
+
+/// What of a secret goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Goes {
+    Itself,
+    /// What a token endpoint gave for it.
+    Exchanged,
+    /// Itself, where what is exchanged goes: an access token to begin with.
+    AsToken,
 }
 
 /// An origin of `--allow`; `https://*.example.com` stands for every host one label below.
@@ -48,15 +72,24 @@ impl Grants {
         Ok(Self { configured, allowed, ..Self::default() })
     }
 
-    /// Adds what the connector asked for; `secrets`: the names of those that the credentials are made of.
+    /// Where each secret may go, by name. One that is not named goes nowhere.
+    #[must_use]
+    pub fn with_bindings(self, bindings: BTreeMap<String, Binding>) -> Self {
+        Self { bindings, ..self }
+    }
+
+    /// Adds what the connector asked for; `travels`: the ways of the secrets that the credentials are made of.
     ///
-    /// Errors: an origin that is not granted, with the line to paste (`Denied`); not an origin at all (`Connector`).
-    pub fn ask(&mut self, origin: &str, credentials: Vec<(String, Credential)>, secrets: &[String]) -> Result<()> {
+    /// Errors: an origin that is not granted, or that a secret does not belong to, with the line to paste (`Denied`);
+    /// not an origin at all (`Connector`).
+    pub fn ask(&mut self, origin: &str, credentials: Vec<(String, Credential)>, travels: &[Travel]) -> Result<()> {
         // Nothing but an origin: a path, a query or white space is a mistake, or an attempt to show something else.
         let is_plain = Url::parse(origin).is_ok_and(|url| {
             url.path() == "/"
                 && url.query().is_none()
                 && url.fragment().is_none()
+                && url.username().is_empty()
+                && url.password().is_none()
                 && !origin.contains(char::is_whitespace)
         });
         let url = secret_places::origin(origin).filter(|_| is_plain).and_then(|origin| Url::parse(&origin).ok());
@@ -68,12 +101,49 @@ impl Grants {
         };
         self.check(&url)?;
         credentials.iter().try_for_each(|(_, credential)| credential.check())?;
-        for secret in secrets {
-            self.bound.entry(secret.clone()).or_default().insert(url.origin().ascii_serialization());
+        for travel in travels {
+            self.check_travel(travel)?;
+            let bound = self.bound.entry(travel.secret.clone()).or_default();
+            if travel.goes != Goes::Exchanged {
+                bound.insert(travel.origin.clone());
+            }
         }
         let known = self.credentials.entry(url.origin().ascii_serialization()).or_default();
         known.extend(credentials.into_iter().map(|(name, credential)| (name, Arc::new(credential))));
         Ok(())
+    }
+
+    fn check_travel(&self, travel: &Travel) -> Result<()> {
+        if travel.is_within(self.bindings.get(&travel.secret)) {
+            return Ok(());
+        }
+        let name = printable(&travel.secret);
+        let error = Error::new(
+            ErrorKind::Denied,
+            format!("the connector asks for the secret `{name}` {}, which it does not belong to", travel.shown()),
+        );
+        Err(self.with_binding_help(error, &travel.secret, &travel.origin))
+    }
+
+    /// The line to paste that binds a secret to an origin, too.
+    pub(super) fn with_binding_help(&self, error: Error, secret: &str, origin: &str) -> Error {
+        let mut origins = self.bindings.get(secret).map(Binding::origins).unwrap_or_default();
+        let known: Vec<&str> = origins.iter().map(String::as_str).collect();
+        let error = match known.is_empty() {
+            true => error,
+            false => error.with_help(format!("it belongs to {}, beside which it stands", known.join(", "))),
+        };
+        origins.insert(origin.to_owned());
+        let (name, first) = match secret_places::is_typed(secret) {
+            true => ("NAME", "name it instead of writing it down, ${secrets.NAME}, and write "),
+            false => (secret, ""),
+        };
+        let origins: Vec<String> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
+        error.with_help(format!(
+            "only if it may go there: {first}host: {{secrets: {{{}: {{origins: [{}]}}}}}}",
+            printable(name),
+            origins.join(", ")
+        ))
     }
 
     /// Whether a URL's origin is granted; an IP address in it is checked here, a name's when it is dialled.
@@ -88,7 +158,9 @@ impl Grants {
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
             _ => None,
         };
-        if self.is_granted(url) {
+        let is_special = literal.is_some_and(|address| AddressClass::of(address) == AddressClass::Special);
+        let is_exactly_allowed = || self.allowed.iter().any(|pattern| pattern.fits(url));
+        if if is_special { is_exactly_allowed() } else { self.is_granted(url) } {
             return Ok(());
         }
         let error = Error::new(ErrorKind::Denied, format!("the connector asked for {origin}, which is not granted"));
@@ -132,12 +204,21 @@ impl Grants {
         }
     }
 
-    /// Whether a secret may go into a request to an origin. `own`: where its credential belongs; without one, every
-    /// origin of the configuration, but not in the clear if there are safe ones.
-    pub(super) fn takes_secret(&self, origin: &str, own: Option<&BTreeSet<Origin>>) -> bool {
-        match own {
-            Some(own) => own.contains(origin),
-            None => origin.starts_with("https:") || self.configured.iter().all(|known| !known.starts_with("https:")),
+    /// Where a secret may be filled into a request. One that a credential is made of: where that is sent, and what it
+    /// stands beside. Another: where it belongs, but not in the clear if there is a safe place.
+    fn origins_of(&self, name: &str) -> BTreeSet<Origin> {
+        let binding = self.bindings.get(name);
+        match self.bound.get(name) {
+            Some(bound) => {
+                bound.iter().chain(binding.into_iter().flat_map(|binding| binding.beside())).cloned().collect()
+            }
+            None => {
+                let mut origins = binding.map(Binding::origins).unwrap_or_default();
+                if origins.iter().any(|origin| origin.starts_with("https:")) {
+                    origins.retain(|origin| origin.starts_with("https:"));
+                }
+                origins
+            }
         }
     }
 
@@ -173,8 +254,8 @@ impl Grants {
             .iter()
             .filter(|(name, value)| is_secret(name, value))
             .map(|(name, value)| {
-                let origins = self.bound.get(name).cloned();
-                Arc::new(Known::new(name.to_owned(), value.clone(), origins))
+                let is_credential = self.bound.contains_key(name);
+                Arc::new(Known::new(name.to_owned(), value.clone(), self.origins_of(name), is_credential))
             })
             .collect();
         // What they are made into: a user name and a password as one, a token with a word before it.
@@ -184,12 +265,12 @@ impl Grants {
                 if known.iter().all(|known| !known.has_value(&value)) {
                     made += 1;
                     let name = format!("credential-{made}");
-                    known.push(Arc::new(Known::new(name, value, Some(BTreeSet::from([origin.clone()])))));
+                    known.push(Arc::new(Known::new(name, value, BTreeSet::from([origin.clone()]), true)));
                 }
             }
         }
         // Of two with one value, the credential's counts.
-        known.sort_by_key(|known| known.origins.is_none());
+        known.sort_by_key(|known| !known.is_credential());
         known
     }
 
@@ -222,14 +303,23 @@ impl Pattern {
                 "write scheme and host and nothing behind them: --allow {example}, or --allow https://*.example.com"
             ))
         };
+        if secret_places::origin(text).is_none() && !text.contains("://*.") || text.contains(char::is_whitespace) {
+            return Err(wrong());
+        }
         let url = Url::parse(&text.replacen("://*.", "://wildcard-label.", 1)).map_err(|_| wrong())?;
         let (true, Some(host), Some(port)) =
             (matches!(url.scheme(), "http" | "https"), url.host_str(), url.port_or_known_default())
         else {
             return Err(wrong());
         };
-        if url.path() != "/" || url.query().is_some() || url.username() != "" {
+        let has_more = url.query().is_some() || url.fragment().is_some() || url.path() != "/";
+        // Also an empty user name or password: what stands before an `@` is easily taken for the host.
+        if has_more || text.contains('@') {
             return Err(wrong());
+        }
+        if let Some(parent) = host.strip_prefix("wildcard-label.").filter(|parent| is_public_suffix(parent)) {
+            return Err(Error::new(ErrorKind::Usage, format!("`{text}` would be everybody's under .{parent}"))
+                .with_help("a wildcard stands for the hosts of one owner: --allow https://*.example.com"));
         }
         let host = host.strip_prefix("wildcard-label.").map_or_else(|| host.to_owned(), |rest| format!("*.{rest}"));
         Ok(Self { scheme: url.scheme().to_owned(), host, port })
@@ -243,6 +333,26 @@ impl Pattern {
         };
         host_fits && url.scheme() == self.scheme && url.port_or_known_default() == Some(self.port)
     }
+}
+
+impl Travel {
+    /// Whether it goes where the secret belongs.
+    pub fn is_within(&self, binding: Option<&Binding>) -> bool {
+        binding.is_some_and(|binding| match self.goes {
+            Goes::Itself => binding.takes(&self.origin),
+            Goes::Exchanged | Goes::AsToken => binding.takes_exchanged(&self.origin),
+        })
+    }
+
+    /// `at https://api.example.com in the header x-key`.
+    pub fn shown(&self) -> String {
+        format!("at {} {}", self.origin, self.how)
+    }
+}
+
+/// Whether names directly below a domain belong to different owners.
+fn is_public_suffix(domain: &str) -> bool {
+    psl::suffix(domain.as_bytes()).is_none_or(|suffix| suffix.as_bytes() == domain.as_bytes())
 }
 
 /// A foreign text, safe to show.
@@ -260,9 +370,15 @@ mod tests {
 
     #[test]
     fn origins() {
-        let configured = BTreeSet::from(["https://api.example.com".to_owned(), "http://127.0.0.1:8080".to_owned()]);
-        let grants =
-            Grants::new(configured, &["https://*.other.org".to_owned(), "http://10.0.0.5:81".to_owned()]).unwrap();
+        let configured = [
+            "https://api.example.com",
+            "http://127.0.0.1:8080",
+            "http://0.0.0.0:81",
+            "http://[::ffff:a9fe:a9fe]:81",
+            "http://169.254.169.254:81",
+        ];
+        let allow = ["https://*.other.org", "http://10.0.0.5:81", "http://169.254.169.254"];
+        let grants = Grants::new(configured.map(str::to_owned).into(), &allow.map(str::to_owned)).unwrap();
         for (text, granted) in [
             ("https://api.example.com/x?y", true),
             ("https://API.example.com:443/x", true),
@@ -284,8 +400,15 @@ mod tests {
             ("http://0x7f000001:8080/", true),
             ("http://127.0.0.1:8081/", false),
             ("http://10.0.0.5:81/", true),
-            ("http://169.254.169.254/", false),
+            ("http://169.254.169.254/", true),
+            ("http://169.254.169.253/", false),
             ("http://[::ffff:a9fe:a9fe]/", false),
+            // Written down as a place of requests, which is not enough for what no API is at.
+            ("http://0.0.0.0:81/", false),
+            ("http://0x0:81/", false),
+            ("http://[::ffff:169.254.169.254]:81/", false),
+            ("http://2852039166:80/", true),
+            ("http://2852039166:81/", false),
         ] {
             assert_eq!(grants.check(&url(text)).is_ok(), granted, "{text}");
         }
@@ -310,8 +433,6 @@ mod tests {
             grants.upgrade(&mut url);
             assert_eq!(url.as_str(), upgraded);
         }
-        assert!(!grants.takes_secret("http://both.example", None));
-        assert!(grants.takes_secret("https://both.example", None));
     }
 
     #[test]
@@ -336,8 +457,49 @@ mod tests {
 
     #[test]
     fn not_origins() {
-        for text in ["api.example.com", "ftp://x.org", "https://x.org/path", "https://"] {
+        for text in [
+            "api.example.com",
+            "ftp://x.org",
+            "https://x.org/path",
+            "https://",
+            "https:x.org",
+            "https:\\\\x.org",
+            "https://x.org#f",
+            "https://x.org?",
+            "https://user@x.org",
+            "https://:pw@x.org",
+            "https://@x.org",
+            " https://x.org",
+            "https://*.com",
+            "https://*.co.uk",
+            "https://*.github.io",
+            "https://*.*.example.com",
+            "https://*",
+        ] {
             assert!(Grants::new(BTreeSet::new(), &[text.to_owned()]).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_secret_goes_nowhere_that_it_does_not_belong_to() {
+        let config =
+            serde_json::json!({"a": {"url": "https://a.org", "k": "${secrets.k}"}, "b": {"url": "https://b.org"}});
+        let bindings = crate::config::secret_binding::bindings(&config, &[], &BTreeMap::new());
+        let origins = BTreeSet::from(["https://a.org".to_owned(), "https://b.org".to_owned()]);
+        let mut grants = Grants::new(origins, &[]).unwrap().with_bindings(bindings);
+        for (secret, origin, belongs) in
+            [("k", "https://a.org", true), ("k", "https://b.org", false), ("other", "https://a.org", false)]
+        {
+            let travel = Travel {
+                secret: secret.to_owned(),
+                origin: origin.to_owned(),
+                how: "in the header `x`".to_owned(),
+                goes: Goes::Itself,
+            };
+            assert_eq!(grants.ask(origin, Vec::new(), &[travel]).is_ok(), belongs, "{secret} at {origin}");
+        }
+        let error = grants.with_binding_help(Error::new(ErrorKind::Denied, ""), "k", "https://b.org");
+        let line = r#"host: {secrets: {k: {origins: ["https://a.org", "https://b.org"]}}}"#;
+        assert!(error.help().iter().any(|help| help.contains(line)), "{:?}", error.help());
     }
 }

@@ -39,7 +39,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Secrets, check_size};
 pub use credential::{ApiKeyLocation, Credential};
 pub(crate) use directions::forbidden_headers;
-pub use grant::Grants;
+pub use grant::{Goes, Grants, Travel};
 pub use oauth2::{Grant as OAuth2Grant, OAuth2};
 pub use session::{Session, Traffic};
 
@@ -363,7 +363,7 @@ impl Egress {
         let mut known = references.known.clone();
         match known.iter_mut().find(|known| known.name == name) {
             Some(earlier) => *earlier = Arc::new(earlier.renewed(secret.clone())),
-            None => known.insert(0, Arc::new(Known::new(name, secret.clone(), Some(origins)))),
+            None => known.insert(0, Arc::new(Known::new(name, secret.clone(), origins, true))),
         }
         *references = Arc::new(References::new(known, self.grants.configured()));
     }

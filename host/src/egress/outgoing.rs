@@ -21,7 +21,7 @@ pub(super) fn filled(
     let (mut url, mut headers, mut body) = (request.url.clone(), request.headers.clone(), request.body.clone());
     let origin = url.origin().ascii_serialization();
     let mut expansion = 0_usize;
-    let mut allowed = |known: &Known| match grants.takes_secret(&origin, known.origins.as_ref()) {
+    let mut allowed = |known: &Known| match known.origins.contains(&origin) {
         true => {
             expansion = expansion.saturating_add(known.bytes());
             if expansion <= most {
@@ -30,10 +30,13 @@ pub(super) fn filled(
             let message = format!("the secrets that are filled into one request are larger than {most} bytes");
             Err(Error::new(ErrorKind::LimitExceeded, message).with_help("raise host.limits.request_bytes"))
         }
-        false => Err(Error::new(
-            ErrorKind::Denied,
-            format!("the connector wanted the secret `{}` sent to {origin}, which it does not belong to", known.name),
-        )),
+        false => {
+            let message = format!(
+                "the connector wanted the secret `{}` sent to {origin}, which it does not belong to",
+                known.name
+            );
+            Err(grants.with_binding_help(Error::new(ErrorKind::Denied, message), &known.name, &origin))
+        }
     };
     if let Some(path) = references.fill(request.url.path(), Place::Path, &mut allowed)? {
         url.set_path(&path);

@@ -27,16 +27,19 @@ pub(super) struct Known {
     pub(super) name: String,
     /// The newest value; the earlier ones are masked as well.
     pub(super) values: Vec<SecretString>,
-    /// Where it may be sent; none: to every configured origin.
-    pub(super) origins: Option<BTreeSet<String>>,
+    /// Where it may be sent.
+    pub(super) origins: BTreeSet<String>,
     /// Part of a credential, or sent in a header, which is as good as one: it stays masked in data.
     is_credential: AtomicBool,
 }
 
 impl Known {
-    pub(super) fn new(name: String, value: SecretString, origins: Option<BTreeSet<String>>) -> Self {
-        let is_credential = AtomicBool::new(origins.is_some());
-        Self { name, values: vec![value], origins, is_credential }
+    pub(super) fn new(name: String, value: SecretString, origins: BTreeSet<String>, is_credential: bool) -> Self {
+        Self { name, values: vec![value], origins, is_credential: AtomicBool::new(is_credential) }
+    }
+
+    pub(super) fn is_credential(&self) -> bool {
+        self.is_credential.load(Ordering::Relaxed)
     }
 
     /// The same secret with a newer value.
@@ -356,7 +359,7 @@ impl Target {
     }
 
     fn is_credential(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.is_credential.load(Ordering::Relaxed))
+        self.known.as_ref().is_some_and(|known| known.is_credential())
     }
 }
 
@@ -370,9 +373,8 @@ mod tests {
     use super::*;
 
     fn references(secrets: &[(&str, &str, bool)]) -> References {
-        let origins = |bound: bool| bound.then(|| BTreeSet::from(["https://a".to_owned()]));
         let known = |(name, value, bound): &(&str, &str, bool)| {
-            Arc::new(Known::new((*name).to_owned(), SecretString::from((*value).to_owned()), origins(*bound)))
+            Arc::new(Known::new((*name).to_owned(), SecretString::from((*value).to_owned()), BTreeSet::new(), *bound))
         };
         References::new(
             secrets.iter().map(known).collect(),

@@ -3,11 +3,13 @@
 //! Must never decide anything: it shows what it is given.
 
 mod error;
+mod escape;
 mod json;
 mod printer;
 mod progress;
 mod report;
 
+pub use escape::shown;
 pub use json::diagnostics;
 pub use printer::{OutputOptions, Printer};
 pub use progress::Progress;

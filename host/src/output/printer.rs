@@ -1,4 +1,5 @@
-//! What goes where: documents to stdout, messages to stderr, colours only where they are wanted.
+//! What goes where: documents to stdout, messages to stderr, colours only where they are wanted. Nothing leaves here that
+//! a terminal would obey, but for the host's own colours.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -6,6 +7,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 
+use super::escape;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::extract::Remarks;
@@ -65,6 +67,20 @@ impl Printer {
 
     /// A document, or a part of one: what was asked for. A reader that went away ends the program quietly.
     pub fn document(&self, text: &str) {
+        self.stdout(&if self.json { escape::in_json(text) } else { escape::shown(text) });
+    }
+
+    /// Like `document`, for one that is JSON whether `--json` is given or not.
+    pub fn json_document(&self, text: &str) {
+        self.stdout(&escape::in_json(text));
+    }
+
+    /// Like `document`, for what the host wrote itself.
+    pub fn own_document(&self, text: &str) {
+        self.stdout(text);
+    }
+
+    fn stdout(&self, text: &str) {
         let mut stdout = AutoStream::new(std::io::stdout(), self.choice).lock();
         // A closed pipe is the reader's way to say that it has enough.
         let _ = writeln!(stdout, "{text}");
@@ -73,7 +89,7 @@ impl Printer {
     /// A message for people. `--quiet` and `--json` silence it.
     pub fn message(&self, text: &str) {
         if !self.quiet && !self.json {
-            self.stderr(text);
+            self.stderr(&escape::shown(text));
         }
     }
 
@@ -92,7 +108,7 @@ impl Printer {
         }
         self.diagnostics(&remarks.diagnostics());
         for warning in remarks.take_warnings() {
-            self.stderr(&format!("{WARNING}warning{WARNING:#}: {}", super::error::shown(&warning)));
+            self.stderr(&format!("{WARNING}warning{WARNING:#}: {}", escape::shown(&warning)));
         }
     }
 
@@ -132,7 +148,7 @@ impl Printer {
 
     fn stderr(&self, text: &str) {
         let mut stderr = AutoStream::new(std::io::stderr(), self.choice).lock();
-        let _ = writeln!(stderr, "{text}");
+        let _ = writeln!(stderr, "{}", escape::coloured(text));
     }
 
     /// Log lines of the host's own modules go to stderr, by `-v` or `RUST_LOG`.
@@ -148,7 +164,7 @@ impl Printer {
         let _ = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(self.coloured())
-            .with_writer(std::io::stderr)
+            .with_writer(|| escape::LogLines)
             .without_time()
             .with_target(false)
             .try_init();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::error::shown;
+use super::escape::shown;
 use super::printer::{BAD, DIM, GOOD, WARNING};
 use crate::report::{Report, StreamReport, TableReport};
 use crate::schema::WriteDisposition;
@@ -37,7 +37,13 @@ pub(super) fn render(report: &Report) -> String {
         }
     }
     for change in &report.changes {
-        let _ = writeln!(text, "  ~ {}: new column `{}` ({})", change.table, change.column, change.data_type.name());
+        let _ = writeln!(
+            text,
+            "  ~ {}: new column `{}` ({})",
+            shown(&change.table),
+            shown(&change.column),
+            change.data_type.name()
+        );
     }
     let some_failed = report.streams.iter().any(|stream| stream.error.is_some());
     if some_failed && !report.load_ids.is_empty() {
@@ -91,7 +97,7 @@ fn table_line(table: &TableReport, width: usize) -> String {
         WriteDisposition::Skip => "skipped",
     };
     let new = if table.is_new { format!("  {DIM}new table{DIM:#}") } else { String::new() };
-    format!("+ {:<width$}  {:>9} {} {how}{new}", table.name, number(table.rows), plural(table.rows, "row"))
+    format!("+ {:<width$}  {:>9} {} {how}{new}", shown(&table.name), number(table.rows), plural(table.rows, "row"))
 }
 
 fn plural(count: u64, word: &str) -> String {

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::bindings::exports::airlock::connector::source as wit;
 use super::{failure, printable};
 use crate::config::secret_places;
-use crate::egress::{ApiKeyLocation, Credential, OAuth2, OAuth2Grant};
+use crate::egress::{ApiKeyLocation, Credential, Goes, OAuth2, OAuth2Grant, Travel};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What it asks to reach.
@@ -110,6 +110,65 @@ impl CredentialRequest {
             }
         };
         references.into_iter().flat_map(|text| secret_places::references(text)).map(str::to_owned).collect()
+    }
+
+    /// The ways of the secrets that it is made of, when it is attached to requests to `origin`.
+    pub fn travels(&self, origin: &str) -> Vec<Travel> {
+        let mut travels = Vec::new();
+        let origin = &secret_places::origin(origin).unwrap_or_else(|| origin.to_owned());
+        let mut add = |reference: &str, origin: &str, how: &str, goes: Goes| {
+            travels.extend(secret_places::references(reference).map(|name| Travel {
+                secret: name.to_owned(),
+                origin: origin.to_owned(),
+                how: how.to_owned(),
+                goes,
+            }));
+        };
+        match &self.authentication {
+            wit::Authentication::Bearer(token) => {
+                add(token, origin, "in the header `Authorization`, as a bearer token", Goes::Itself)
+            }
+            wit::Authentication::Basic(basic) => {
+                add(&basic.username, origin, "in the header `Authorization`, as a user name", Goes::Itself);
+                add(&basic.password, origin, "in the header `Authorization`, as a password", Goes::Itself);
+            }
+            wit::Authentication::ApiKey(key) => {
+                let place = match key.location {
+                    wit::ApiKeyLocation::Header => "header",
+                    wit::ApiKeyLocation::Query => "query parameter",
+                    wit::ApiKeyLocation::Cookie => "cookie",
+                };
+                add(&key.value, origin, &format!("in the {place} `{}`", printable(&key.name)), Goes::Itself);
+            }
+            wit::Authentication::Oauth2(oauth2) => {
+                let endpoint = secret_places::origin(&oauth2.token_url).unwrap_or_default();
+                let mut sent = |reference: &str, field: &str, goes: Goes| {
+                    let url = printable(&oauth2.token_url);
+                    add(
+                        reference,
+                        &endpoint,
+                        &format!("to the token endpoint {url}, as `{}`", printable(field)),
+                        Goes::Itself,
+                    );
+                    add(reference, origin, "as the access token that it is exchanged for", goes);
+                };
+                // No secret in itself: an API may repeat it in its links.
+                sent(&oauth2.client_id, "client_id", Goes::AsToken);
+                sent(&oauth2.client_secret, "client_secret", Goes::Exchanged);
+                for (name, value) in &oauth2.request_data {
+                    sent(value, name, Goes::Exchanged);
+                }
+                match &oauth2.grant {
+                    wit::Oauth2Grant::ClientCredentials => {}
+                    wit::Oauth2Grant::RefreshToken(token) => sent(token, "refresh_token", Goes::Exchanged),
+                    wit::Oauth2Grant::JwtBearer(jwt) => sent(&jwt.private_key, "assertion", Goes::Exchanged),
+                }
+                // It is what others are exchanged for.
+                let token = oauth2.access_token.as_deref().unwrap_or_default();
+                add(token, origin, "in the header `Authorization`, as an access token to begin with", Goes::AsToken);
+            }
+        }
+        travels
     }
 
     /// What kind it is, for people.

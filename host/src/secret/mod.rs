@@ -70,10 +70,6 @@ impl SecretSources {
                 None => mistakes.push(self.missing(name, pointers)),
             }
         }
-        // Given by hand, for this run: a connector may ask for it by name, as in `auth: bearer`.
-        for (name, source) in self.named.iter().filter(|(name, _)| !extracted.named.contains_key(*name)) {
-            values.insert(name.clone(), source.read(name)?);
-        }
         if !mistakes.is_empty() {
             return Err(Error::from_diagnostics(config.locate(mistakes)));
         }
@@ -165,14 +161,17 @@ pub struct Secrets {
 impl Secrets {
     /// Fills the references in a text that a connector handed back.
     ///
-    /// Errors (`Config`): it names a secret that neither the configuration names nor `--secret` gives.
+    /// Errors (`Config`): it names a secret that the configuration does not name.
     pub fn fill(&self, reference: &str) -> Result<SecretString> {
         let mut filled = reference.to_owned();
         let names: BTreeSet<_> = references(reference).map(str::to_owned).collect();
         for name in names {
             let secret = self.values.get(&name).ok_or_else(|| {
                 Error::new(ErrorKind::Config, format!("the connector asks for the secret `{name}`, which is not given"))
-                    .with_help(format!("if it may have it: --secret {name}=env:{}", name.to_ascii_uppercase()))
+                    .with_help(format!(
+                        "write ${{secrets.{name}}} where it is used, or, if it may be sent to an origin: host: {{secrets: {{{name}: {{origins: [\"https://…\"]}}}}}}; and give it: --secret {name}=env:{}",
+                        name.to_ascii_uppercase()
+                    ))
             })?;
             let named = format!("${{secrets.{name}}}");
             let expansion = filled.matches(&named).count().saturating_mul(secret.expose_secret().len());

@@ -60,14 +60,14 @@ impl SecretSource {
                     .stdin(std::process::Stdio::null())
                     .stderr(std::process::Stdio::inherit())
                     .output()
-                    .map_err(|source| missing(format!("the command `{command}`")).with_source(source))?;
+                    .map_err(|source| missing(first_word(command)).with_source(source))?;
                 if !output.status.success() {
-                    return Err(missing(format!("the command `{command}`, which failed: {}", output.status))
+                    return Err(missing(format!("{}, which failed: {}", first_word(command), output.status))
                         .with_help("run it by hand: it must print the secret and end with 0"));
                 }
                 String::from_utf8(output.stdout)
                     .map(trimmed)
-                    .map_err(|_| missing(format!("the command `{command}`, whose output is not UTF-8")))
+                    .map_err(|_| missing(format!("{}, whose output is not UTF-8", first_word(command))))
             }
             Self::Keyring { service, user } => {
                 let place = || missing(format!("the keyring, service `{service}`, user `{user}`"));
@@ -93,6 +93,15 @@ pub(super) fn variable_name(name: &str) -> String {
 fn environment(variable: &str) -> Option<SecretString> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads secrets from variables")]
     std::env::var(variable).ok().map(SecretString::from)
+}
+
+/// A command without its arguments, which may hold a password.
+fn first_word(command: &str) -> String {
+    let word = command.split_whitespace().next().unwrap_or_default();
+    match word.contains(['=', '$', '`', '"', '\'', '(', '@']) {
+        true => "the command".to_owned(),
+        false => format!("the command `{word} …`"),
+    }
 }
 
 fn trimmed(mut text: String) -> SecretString {

@@ -84,7 +84,7 @@ impl source::GuestConnection for Connection {
     fn grants(&self) -> Vec<source::Grant> {
         // It can return no error; a strike is a strike.
         let _ = self.0.at("grants");
-        self.0.grants.iter().map(script::Grant::to_wit).collect()
+        self.0.grants()
     }
 
     fn streams(&self) -> Result<Vec<source::Stream>, types::Error> {

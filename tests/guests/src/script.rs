@@ -1,7 +1,7 @@
 //! What the configuration tells the malicious connector to do.
 //!
-//! The operator's file grants every origin and names every secret that stands in it. So that a connector can ask for what
-//! no operator wrote down, `hxxp` is read as `http` and `$<` as `${`.
+//! An origin is granted by a URL at the place that a connector names: it names those of `granted` and `also`, and of each
+//! grant itself. So that a connector can ask for what no operator wrote down, `hxxp` is read as `http` and `$<` as `${`.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,7 +19,10 @@ pub(crate) struct Script {
     pub(crate) strike_at_page: usize,
     /// What `EXPORT:error` answers.
     error: Failure,
-    pub(crate) grants: Vec<Grant>,
+    grants: Vec<Grant>,
+    /// Further origins that it asks for, without credentials.
+    granted: Vec<String>,
+    also: Option<String>,
     /// Besides `good`; `bad` unless given.
     streams: Vec<Stream>,
     /// That many more streams.
@@ -44,6 +47,8 @@ impl Default for Script {
             strike_at_page: 0,
             error: Failure::default(),
             grants: Vec::new(),
+            granted: Vec::new(),
+            also: None,
             streams: vec![Stream { name: "bad".to_owned(), ..Stream::default() }],
             stream_count: 0,
             partitions: None,
@@ -71,8 +76,10 @@ struct Failure {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Grant {
+struct Grant {
     origin: String,
+    /// Where it says that the origin stands; else where `granted` has it, or where it stands in the grant itself.
+    at: Option<String>,
     #[serde(default)]
     credentials: Vec<Credential>,
 }
@@ -133,6 +140,27 @@ impl Script {
             }
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn grants(&self) -> Vec<source::Grant> {
+        let mut grants: Vec<source::Grant> = Vec::new();
+        for (index, grant) in self.grants.iter().enumerate() {
+            let known = self.granted.iter().position(|known| *known == grant.origin);
+            let place = known.map_or(format!("/grants/{index}/origin"), |known| format!("/granted/{known}"));
+            grants.push(grant.to_wit(grant.at.clone().unwrap_or(place)));
+        }
+        let plain = |origin: &String, at: String| source::Grant {
+            origin: origin.clone(),
+            at: Some(at),
+            credentials: Vec::new(),
+        };
+        for (index, origin) in self.granted.iter().enumerate() {
+            if grants.iter().all(|grant| grant.origin != *origin) {
+                grants.push(plain(origin, format!("/granted/{index}")));
+            }
+        }
+        grants.extend(self.also.iter().map(|origin| plain(origin, "/also".to_owned())));
+        grants
     }
 
     pub(crate) fn streams(&self) -> Vec<source::Stream> {
@@ -226,14 +254,14 @@ impl Failure {
 }
 
 impl Grant {
-    pub(crate) fn to_wit(&self) -> source::Grant {
+    fn to_wit(&self, at: String) -> source::Grant {
         let credential = |credential: &Credential| source::Credential {
             name: credential.name.clone(),
             authentication: credential.to_wit(),
         };
         source::Grant {
             origin: self.origin.clone(),
-            at: None,
+            at: Some(at),
             credentials: self.credentials.iter().map(credential).collect(),
         }
     }
