@@ -51,7 +51,8 @@ fn read(written: &Value, known: &mut Value, path: &[&str], mistakes: &mut Vec<Di
         // A default without keys: the names are the operator's.
         (value @ Value::Object(_), Value::Object(section)) if section.is_empty() => match check(value, path) {
             Ok(()) => {
-                section.extend(value.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())))
+                section
+                    .extend(value.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
             }
             Err(message) => mistakes.push(mistake("wrong-value", at, message)),
         },

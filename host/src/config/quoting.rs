@@ -230,7 +230,7 @@ mod tests {
             ("x-a: &a {token: hunter2}\nclient: {auth: *a}\n", "x-a: ** {token: *******}\nclient: {auth: **}\n"),
             ("other: \"a ${secrets.x} b\"\n", "other: ***${secrets.x}***\n"),
             ("other: '{incremental.start_value} {hunter2}'\n", "other: *{incremental.start_value}***********\n"),
-            ("tokn: |\n  hunter2\n  more\nlist: [x]\n", "tokn: |\n  *******\n  ****\nlist: [*]\n"),
+            ("tokn: |\n  hunter2\n  more\nlist: [x]\n", "tokn: |\n  *******\n******\nlist: [*]\n"),
             ("host: {proxy: 'http://u:p@x', naming: direct}\n", "host: {proxy: **************, naming: direct}\n"),
         ] {
             assert_eq!(quoted("a.yaml", text), expected);

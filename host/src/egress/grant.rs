@@ -303,7 +303,10 @@ impl Pattern {
                 "write scheme and host and nothing behind them: --allow {example}, or --allow https://*.example.com"
             ))
         };
-        if secret_places::origin(text).is_none() && !text.contains("://*.") || text.contains(char::is_whitespace) {
+        if secret_places::origin(text).is_none() && !text.contains("://*.")
+            || text.matches('*').count() > 1
+            || text.contains(char::is_whitespace)
+        {
             return Err(wrong());
         }
         let url = Url::parse(&text.replacen("://*.", "://wildcard-label.", 1)).map_err(|_| wrong())?;

@@ -126,7 +126,7 @@ impl CredentialRequest {
         };
         match &self.authentication {
             wit::Authentication::Bearer(token) => {
-                add(token, origin, "in the header `Authorization`, as a bearer token", Goes::Itself)
+                add(token, origin, "in the header `Authorization`, as a bearer token", Goes::Itself);
             }
             wit::Authentication::Basic(basic) => {
                 add(&basic.username, origin, "in the header `Authorization`, as a user name", Goes::Itself);
