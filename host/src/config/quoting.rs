@@ -236,7 +236,7 @@ mod tests {
             assert_eq!(quoted("a.yaml", text), expected);
         }
         assert_eq!(quoted("a.toml", "[client]\nauht = \"hunter2\"\n"), "[client]\nauht = *********\n");
-        assert_eq!(quoted("a.json", "{\"client\": {\"auht\": \"hünter2\"}}"), "{\"client\": {\"auht\": **×*******}}");
+        assert_eq!(quoted("a.json", "{\"client\": {\"auht\": \"hünter2\"}}"), "{\"client\": {\"auht\": **×******}}");
     }
 
     #[test]

@@ -303,10 +303,7 @@ impl Pattern {
                 "write scheme and host and nothing behind them: --allow {example}, or --allow https://*.example.com"
             ))
         };
-        if secret_places::origin(text).is_none() && !text.contains("://*.")
-            || text.matches('*').count() > 1
-            || text.contains(char::is_whitespace)
-        {
+        if secret_places::origin(text).is_none() && !text.contains("://*.") || text.contains(char::is_whitespace) {
             return Err(wrong());
         }
         let url = Url::parse(&text.replacen("://*.", "://wildcard-label.", 1)).map_err(|_| wrong())?;
@@ -317,7 +314,7 @@ impl Pattern {
         };
         let has_more = url.query().is_some() || url.fragment().is_some() || url.path() != "/";
         // Also an empty user name or password: what stands before an `@` is easily taken for the host.
-        if has_more || text.contains('@') {
+        if has_more || text.contains('@') || host.contains('*') {
             return Err(wrong());
         }
         if let Some(parent) = host.strip_prefix("wildcard-label.").filter(|parent| is_public_suffix(parent)) {
