@@ -1,7 +1,7 @@
 //! How new records are told from known ones.
 //!
-//! The start value goes into requests and filters what comes back, the greatest (or least) value seen is
-//! the next run's start, records at that boundary are known by fingerprints. The start value is fixed for a whole
+//! The start value goes into requests and filters what comes back, the greatest (or least) value seen is the next run's
+//! start, records at that boundary are known by fingerprints. The start value is fixed for a whole
 //! read, so that later pages are not measured by earlier ones. Must not parse more of a record than its cursor.
 
 mod boundary;
@@ -20,10 +20,9 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::boundary::Identity;
 pub use self::format::Format;
 pub use self::window::{Window, windows, within};
-
-pub use self::boundary::Identity;
 
 use self::boundary::Boundary;
 use self::value::{CursorValue, shift};
