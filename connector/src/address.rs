@@ -1,24 +1,22 @@
-//! Where a request goes: the base URL and a path, joined, with the values of placeholders in it.
+//! Where a request goes: the base URL and a path, joined, with the values of expressions in it.
 //!
-//! What stands in a path goes on the wire as dlt's does. Must never let a value lead elsewhere than the path says: within
+//! What is encoded already stays as it is. Must never let a value lead elsewhere than the path says: within
 //! a path it can't begin a query or go up, within a query it can't begin another parameter. Only a path that begins with
-//! a placeholder is taken as the value says: a link.
+//! a value is taken as the value says: a link.
 
-use crate::template::{Part, Placeholder, Scope, Source, Template};
+use crate::expression::{Context, Writer};
+use crate::plan::PathPart;
 
-/// The address, filled. None: a placeholder has no value.
-pub fn fill(base_url: &str, path: &Template, values: &impl Scope) -> Result<Option<String>, String> {
+/// The address, filled. None: an expression has no value.
+pub fn fill(base_url: &str, path: &[PathPart], context: &Context, writer: Writer) -> Result<Option<String>, String> {
     let mut filled = String::new();
-    for (position, part) in path.parts.iter().enumerate() {
+    for (position, part) in path.iter().enumerate() {
         match part {
-            Part::Literal(literal) => filled.push_str(&quoted(literal, "")),
-            Part::Placeholder(Placeholder { source: Source::Page { param }, .. }) => {
-                filled.push_str(&page_marker(param));
-            }
-            Part::Placeholder(placeholder) => {
-                let Some(value) = values.lookup(&placeholder.source, false)? else { return Ok(None) };
-                let text = placeholder.render(&value)?;
-                let is_link = position == 0 && (path.parts.len() == 1 || is_absolute(&text));
+            PathPart::Literal(literal) => filled.push_str(&quoted(literal, "")),
+            PathPart::Page(param) => filled.push_str(&page_marker(param)),
+            PathPart::Value(expression) => {
+                let Some(text) = expression.text(context, writer)? else { return Ok(None) };
+                let is_link = position == 0 && (path.len() == 1 || is_absolute(&text));
                 filled.push_str(&if is_link { text } else { value_behind(&filled, &text)? });
             }
         }
@@ -40,7 +38,7 @@ pub fn join(base_url: &str, path: &str) -> String {
     }
 }
 
-/// Whether a path stands for itself. Any other scheme is a relative path in dlt.
+/// Whether a path stands for itself. With any other scheme it is a relative path.
 pub fn is_absolute(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     path.starts_with("http://") || path.starts_with("https://")
@@ -77,7 +75,7 @@ fn quoted(text: &str, also: &str) -> String {
     quoted
 }
 
-/// A name or a value in a query or a form, as Python's `quote_plus` writes it.
+/// A name or a value in a query or a form, a space as `+`.
 pub fn form_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for character in text.chars() {
@@ -101,10 +99,10 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::request::Values;
+    use crate::expression::tests::{PLAIN, of_slice};
 
     #[test]
-    fn base_and_path_are_joined_as_dlt_does() {
+    fn base_and_path_are_joined_by_one_slash() {
         let cases = [
             ("http://h", "p", "http://h/p"),
             ("http://h/", "p", "http://h/p"),
@@ -124,8 +122,17 @@ mod tests {
     }
 
     fn filled(path: &str, value: Value) -> Result<Option<String>, String> {
-        let values = Values { parent: Map::from_iter([("v".to_owned(), value)]), ..Values::default() };
-        fill("http://h/b", &Template::parse(path).unwrap(), &values)
+        let slice = Map::from_iter([("v".to_owned(), value)]);
+        let mut parts = Vec::new();
+        for (position, literal) in path.split("<v>").enumerate() {
+            if position > 0 {
+                parts.push(PathPart::Value(of_slice("v")));
+            }
+            if !literal.is_empty() {
+                parts.push(PathPart::Literal(literal.to_owned()));
+            }
+        }
+        fill("http://h/b", &parts, &Context { slice, interval: None }, PLAIN)
     }
 
     #[test]
@@ -143,15 +150,15 @@ mod tests {
             ("..x", "..x"),
         ];
         for (value, expected) in cases {
-            assert_eq!(filled("p/{resources.r.v}/x", json!(value)), Ok(Some(format!("http://h/b/p/{expected}/x"))));
-            assert_eq!(filled("{resources.r.v}/x", json!(value)), Ok(Some(format!("http://h/b/{expected}/x"))));
+            assert_eq!(filled("p/<v>/x", json!(value)), Ok(Some(format!("http://h/b/p/{expected}/x"))));
+            assert_eq!(filled("<v>/x", json!(value)), Ok(Some(format!("http://h/b/{expected}/x"))));
         }
         for value in ["..", ".", "a/../b", "%2E%2e"] {
-            assert!(filled("p/{resources.r.v}", json!(value)).is_err(), "{value}");
+            assert!(filled("p/<v>", json!(value)).is_err(), "{value}");
         }
-        let all = filled("p/{resources.r.v}/{resources.r.v:>3}", json!(7)).unwrap().unwrap();
-        assert_eq!(all, "http://h/b/p/7/%20%207");
-        assert_eq!(filled("p/{resources.r.v}", json!(null)).unwrap().unwrap(), "http://h/b/p/None");
+        let all = filled("p/<v>/<v>", json!(7)).unwrap().unwrap();
+        assert_eq!(all, "http://h/b/p/7/7");
+        assert_eq!(filled("p/<v>", json!(null)), Ok(None));
     }
 
     #[test]
@@ -159,20 +166,17 @@ mod tests {
         for (value, expected) in
             [("a&b=c", "a%26b=c"), ("a+b", "a%2Bb"), ("h#f", "h%23f"), ("x/y?z", "x/y?z"), ("..", "..")]
         {
-            assert_eq!(
-                filled("p?v={resources.r.v}", json!(value)).unwrap().unwrap(),
-                format!("http://h/b/p?v={expected}")
-            );
+            assert_eq!(filled("p?v=<v>", json!(value)).unwrap().unwrap(), format!("http://h/b/p?v={expected}"));
         }
     }
 
     #[test]
-    fn a_path_that_is_a_placeholder_is_a_link() {
+    fn a_path_that_is_a_value_is_a_link() {
         let cases = [
-            ("{resources.r.v}", "http://other/x?y=1", "http://other/x?y=1"),
-            ("{resources.r.v}", "/x?y=1", "http://h/b/x?y=1"),
-            ("{resources.r.v}/comments", "http://other/x", "http://other/x/comments"),
-            ("{resources.r.v}/comments", "x?y", "http://h/b/x%3Fy/comments"),
+            ("<v>", "http://other/x?y=1", "http://other/x?y=1"),
+            ("<v>", "/x?y=1", "http://h/b/x?y=1"),
+            ("<v>/comments", "http://other/x", "http://other/x/comments"),
+            ("<v>/comments", "x?y", "http://h/b/x%3Fy/comments"),
         ];
         for (path, value, expected) in cases {
             assert_eq!(filled(path, json!(value)).unwrap().unwrap(), expected, "{path} {value}");
@@ -180,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_encoded_as_python_does() {
+    fn forms_are_encoded() {
         assert_eq!(form_encoded("a b&c=~*'()-._ü+"), "a+b%26c%3D~%2A%27%28%29-._%C3%BC%2B");
     }
 }

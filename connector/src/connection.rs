@@ -81,7 +81,8 @@ impl<H: Http> Connection<H> {
                     Some(windows) => windows
                         .into_iter()
                         .map(|window| {
-                            let id = [&window.start, &window.end].map(crate::template::python_text).join("..");
+                            let id =
+                                [&window.start, &window.end].map(|bound| stream.request.writer.text(bound)).join("..");
                             Slice { window: Some(window), ..Slice::default() }.into_partition(id)
                         })
                         .collect(),

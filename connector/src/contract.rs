@@ -6,8 +6,8 @@ use std::rc::Rc;
 use crate::bindings::airlock::connector::log as host_log;
 use crate::bindings::airlock::connector::types;
 use crate::bindings::exports::airlock::connector::source;
-use crate::config;
 use crate::connection::{Connection, Records};
+use crate::dialect;
 use crate::error::Error;
 use crate::http::WasiHttp;
 use crate::log::{Level, Log};
@@ -26,7 +26,7 @@ impl source::Guest for Component {
             name: "rest".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             summary: "Reads JSON, CSV and XML APIs as dlt's REST API configuration describes them.".to_owned(),
-            config_schema: config::schema().to_string(),
+            config_schema: dialect::schema().to_string(),
         }
     }
 }
@@ -36,7 +36,7 @@ pub(crate) struct OpenConnection(Connection<WasiHttp>);
 impl source::GuestConnection for OpenConnection {
     fn open(config: types::Json) -> Result<source::Connection, types::Error> {
         let config = serde_json::from_str(&config).map_err(|error| types::Error::Other(error.to_string()))?;
-        let (plan, warnings) = config::plan(&config)
+        let (plan, warnings) = dialect::plan(&config)
             .map_err(|found| types::Error::InvalidConfig(found.into_iter().map(diagnostic).collect()))?;
         let log = Rc::new(Log::new(Box::new(write)));
         for warning in warnings {
@@ -128,11 +128,11 @@ fn write(level: Level, message: &str) {
     host_log::write(level, message);
 }
 
-fn diagnostic(found: config::Diagnostic) -> types::Diagnostic {
+fn diagnostic(found: dialect::Diagnostic) -> types::Diagnostic {
     types::Diagnostic {
         severity: match found.severity {
-            config::Severity::Error => types::Severity::Error,
-            config::Severity::Warning => types::Severity::Warning,
+            dialect::Severity::Error => types::Severity::Error,
+            dialect::Severity::Warning => types::Severity::Warning,
         },
         code: found.code.to_owned(),
         at: found.at,

@@ -1,16 +1,17 @@
-//! How a plan will be read, for people. No I/O: placeholders are shown as they are written, secrets as references.
+//! How a plan will be read, for people. No I/O: expressions are shown as they are written, secrets as
+//! references.
 
 use serde_json::{Map, Value, json};
 
 use crate::address;
 use crate::error::Error;
+use crate::expression::{Expression, Writer};
 use crate::incremental;
 use crate::paginator::{self, Paginator};
 use crate::plan::{
-    Action, Body, JsonTemplate, Plan, Request, ResponseAction, Selector, Step, Stream, WriteDisposition,
+    Action, Body, Parent, PathPart, Plan, Request, ResponseAction, Selector, Step, Stream, WriteDisposition,
 };
 use crate::request::{OutgoingBody, OutgoingRequest};
-use crate::template::{Part, Source, Template, python_text};
 
 /// A JSON array with one object per stream: where its records come from, what is done to them, where they go.
 pub fn explain(plan: &Plan) -> Result<String, Error> {
@@ -19,22 +20,15 @@ pub fn explain(plan: &Plan) -> Result<String, Error> {
 }
 
 fn stream(stream: &Stream) -> Result<Value, Error> {
-    let mut request = shown(&stream.request);
-    if let Some(incremental) = &stream.incremental {
-        for (param, attribute) in [(&incremental.start_param, "start_value"), (&incremental.end_param, "end_value")] {
-            if let Some(param) = param {
-                request.set_param(param, Value::String(format!("{{incremental.{attribute}}}")));
-            }
-        }
-    }
+    let mut request = shown(&stream.request)?;
     Paginator::begin(&stream.paginator).apply(&mut request)?;
     let headers: Map<String, Value> =
         request.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
     Ok(json!({
         "stream": stream.name,
         "parent": stream.parent.as_ref().map(|parent| &parent.stream),
-        "include_from_parent": stream.parent.as_ref().map(|parent| &parent.include),
-        "batch_parents": stream.parent.as_ref().map(|parent| parent.batch_size).filter(|size| *size > 1),
+        "parent_fields": stream.parent.as_ref().map(parent_fields),
+        "parents_per_request": stream.parent.as_ref().map(|parent| parent.batch_size).filter(|size| *size > 1),
         "request": {
             "method": request.method,
             "url": url(&request),
@@ -42,7 +36,7 @@ fn stream(stream: &Stream) -> Result<Value, Error> {
             "body": match request.body {
                 OutgoingBody::Empty => Value::Null,
                 OutgoingBody::Json(value) => value,
-                OutgoingBody::Form(pairs) => Value::String(pairs_text(&pairs)),
+                OutgoingBody::Form(pairs) => Value::String(pairs_text(&pairs, request.writer)),
                 OutgoingBody::Raw(text) => Value::String(text),
             },
         },
@@ -53,13 +47,19 @@ fn stream(stream: &Stream) -> Result<Value, Error> {
             Selector::Auto => "auto",
             Selector::Path(path) => path,
         },
-        "processing_steps": stream.steps.iter().map(step).collect::<Vec<_>>(),
+        "steps": stream.steps.iter().map(step).collect::<Vec<_>>(),
         "cursor": stream.incremental.as_ref().map(|incremental| &incremental.cursor_path),
         "windows": windows(stream)?,
         "write_disposition": disposition(stream.write_disposition),
         "strategy": stream.hints.get("strategy"),
         "primary_key": stream.primary_key,
     }))
+}
+
+/// By the names that they get.
+fn parent_fields(parent: &Parent) -> Value {
+    let fields = parent.include.iter().map(|included| (included.target.clone(), included.field.as_str().into()));
+    Value::Object(fields.collect())
 }
 
 /// `404, "not found": ignore`
@@ -91,7 +91,7 @@ fn windows(stream: &Stream) -> Result<Option<usize>, Error> {
     Ok(windows.map(|windows| windows.len()))
 }
 
-/// The name that the configuration and the WIT have for it.
+/// The name that the WIT has for it.
 pub fn disposition(disposition: WriteDisposition) -> &'static str {
     match disposition {
         WriteDisposition::Append => "append",
@@ -103,7 +103,7 @@ pub fn disposition(disposition: WriteDisposition) -> &'static str {
 
 /// For reading, not for sending: nothing is percent-encoded.
 fn url(request: &OutgoingRequest) -> String {
-    let query = pairs_text(&request.params);
+    let query = pairs_text(&request.params, request.writer);
     let separator = match (query.is_empty(), request.url.contains('?')) {
         (true, _) => "",
         (false, true) => "&",
@@ -112,68 +112,52 @@ fn url(request: &OutgoingRequest) -> String {
     format!("{}{separator}{query}", request.url)
 }
 
-fn pairs_text(pairs: &[(String, Value)]) -> String {
+fn pairs_text(pairs: &[(String, Value)], writer: Writer) -> String {
     let mut texts = Vec::new();
     for (name, value) in pairs {
         match value {
             Value::Null => {}
-            Value::Array(values) => texts.extend(values.iter().map(|value| format!("{name}={}", python_text(value)))),
-            value => texts.push(format!("{name}={}", python_text(value))),
+            Value::Array(values) => texts.extend(values.iter().map(|value| format!("{name}={}", writer.text(value)))),
+            value => texts.push(format!("{name}={}", writer.text(value))),
         }
     }
     texts.join("&")
 }
 
-fn shown(request: &Request) -> OutgoingRequest {
-    let pairs = |templates: &[(Template, JsonTemplate)]| {
-        templates.iter().map(|(name, value)| (text(name), json_text(value))).collect()
+fn shown(request: &Request) -> Result<OutgoingRequest, Error> {
+    let pairs = |expressions: &[(Expression, Expression)]| {
+        expressions.iter().map(|(name, value)| (name.written_text(), value.written())).collect()
     };
-    OutgoingRequest {
+    let path = request.path.iter().map(|part| match part {
+        PathPart::Literal(literal) => literal.clone(),
+        PathPart::Value(expression) => expression.written_text(),
+        PathPart::Page(param) => address::page_marker(param),
+    });
+    let mut shown = OutgoingRequest {
         method: request.method.clone(),
-        url: address::join(&request.base_url, &text(&request.path)),
+        url: address::join(&request.base_url, &path.collect::<String>()),
         params: pairs(&request.params),
         path_params: request.path_params(),
-        headers: request.headers.iter().map(|(name, value)| (text(name), text(value))).collect(),
+        headers: request.headers.iter().map(|(name, value)| (name.written_text(), value.written_text())).collect(),
         body: match &request.body {
             Body::Empty => OutgoingBody::Empty,
-            Body::Json(value) => OutgoingBody::Json(json_text(value)),
-            Body::Form(templates) => OutgoingBody::Form(pairs(templates)),
-            Body::Raw(template) => OutgoingBody::Raw(text(template)),
+            Body::Json(expression) => OutgoingBody::Json(expression.written()),
+            Body::Form(expressions) => OutgoingBody::Form(pairs(expressions)),
+            Body::Raw(expression) => OutgoingBody::Raw(expression.written_text()),
         },
         credential: request.credential.clone(),
+        writer: request.writer,
+    };
+    for (target, expression) in &request.injections {
+        shown.set(target, expression.written())?;
     }
-}
-
-fn text(template: &Template) -> String {
-    let mut text = String::new();
-    for part in &template.parts {
-        match part {
-            Part::Literal(literal) => text.push_str(literal),
-            Part::Placeholder(placeholder) => match &placeholder.source {
-                Source::Parent { stream, field } => text.push_str(&format!("{{resources.{stream}.{field}}}")),
-                Source::Page { param } => text.push_str(&address::page_marker(param)),
-                Source::Incremental { attribute } => text.push_str(&format!("{{incremental.{attribute}}}")),
-            },
-        }
-    }
-    text
-}
-
-fn json_text(template: &JsonTemplate) -> Value {
-    match template {
-        JsonTemplate::Literal(value) => value.clone(),
-        JsonTemplate::Text(template) => Value::String(text(template)),
-        JsonTemplate::List(items) => items.iter().map(json_text).collect(),
-        JsonTemplate::Object(entries) => {
-            Value::Object(entries.iter().map(|(name, value)| (text(name), json_text(value))).collect())
-        }
-    }
+    Ok(shown)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::dialect;
 
     #[test]
     fn what_happens_to_records_is_said() {
@@ -197,16 +181,16 @@ mod tests {
                 {"name": "b", "batch_parents": 5, "endpoint": {"path": "{resources.p.url}"}},
             ],
         });
-        let (plan, _) = config::plan(&config).unwrap();
+        let (plan, _) = dialect::plan(&config).unwrap();
         let explained: Value = serde_json::from_str(&explain(&plan).unwrap()).unwrap();
         let facts = [
             ("/0/windows", json!(3)),
-            ("/1/include_from_parent", json!(["id"])),
-            ("/1/processing_steps", json!(["filter .id > 1", "yield_map .x[]"])),
+            ("/1/parent_fields", json!({"_p_id": "id"})),
+            ("/1/steps", json!(["filter .id > 1", "yield_map .x[]"])),
             ("/1/response_actions", json!(["404: ignore", "400 and \"late\": retry"])),
             ("/1/strategy", json!("upsert")),
             ("/1/request/url", json!("http://h/v1/{resources.p.id}/x")),
-            ("/2/batch_parents", json!(5)),
+            ("/2/parents_per_request", json!(5)),
         ];
         for (pointer, expected) in facts {
             assert_eq!(explained.pointer(pointer), Some(&expected), "{pointer}");

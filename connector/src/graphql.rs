@@ -42,6 +42,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::expression::tests::PLAIN;
 
     fn refused(body: OutgoingBody, answer: &Value) -> Option<String> {
         let request = OutgoingRequest {
@@ -52,6 +53,7 @@ mod tests {
             headers: Vec::new(),
             body,
             credential: None,
+            writer: PLAIN,
         };
         let document = Document::parse(answer.to_string()).unwrap();
         refuse_errors(&request, &document).err().map(|error| error.message().to_owned())

@@ -1,13 +1,13 @@
 //! The declarative REST source: interprets dlt's REST API configuration inside the sandbox.
 //!
-//! A configuration becomes a plan (`config`), a plan is explained and split into partitions (`connection`), a partition
-//! is read page by page (`read`). Nothing behind `plan` knows the configuration's keys, nothing but `http` knows how
-//! requests are sent, and nothing but `contract` knows the WIT. Holds no secret, opens no file.
+//! A configuration becomes a plan (`dialect`), a plan is explained and split into partitions (`connection`), a partition
+//! is read page by page (`read`). Nothing behind `plan` knows a dialect's keys or how it writes values, nothing but
+//! `http` knows how requests are sent, and nothing but `contract` knows the WIT. Holds no secret, opens no file.
 
 // From a configuration to a plan.
-pub mod config;
+pub mod dialect;
+pub mod expression;
 pub mod plan;
-pub mod template;
 
 // From a plan to pages.
 pub mod connection;
@@ -33,6 +33,9 @@ pub mod step;
 
 pub mod error;
 pub mod log;
+
+#[cfg(test)]
+mod layers;
 
 // The contract with the host, which exists only in the sandbox.
 #[cfg(target_family = "wasm")]

@@ -1,12 +1,12 @@
 //! What to read: the streams of a connection, with every default applied, parents before children.
 //!
-//! A configuration dialect (`config/`) yields a `Plan`; everything after it reads the plan only. Must never name a key
-//! of a dialect: a second dialect will yield the same plan.
+//! A dialect (`dialect/`) yields a `Plan`; everything after it reads the plan only. Must never name a key of a dialect:
+//! each yields the same plan.
 
 use serde_json::{Map, Value};
 
-use crate::incremental::Format;
-use crate::template::{Source, Template};
+use crate::expression::{Expression, Writer};
+use crate::incremental::{Format, Inherited};
 
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -79,7 +79,7 @@ pub enum OAuth2Grant {
 #[derive(Debug, Clone)]
 pub struct Stream {
     pub name: String,
-    /// The stream that `{resources.NAME.…}` placeholders read from.
+    /// The stream whose records this one is read for.
     pub parent: Option<Parent>,
     /// Loaded; if not, it is read only for its children.
     pub selected: bool,
@@ -96,6 +96,31 @@ pub struct Stream {
     /// Applied to each record, in order, before anything else sees it.
     pub steps: Vec<Step>,
     pub format: ResponseFormat,
+    pub words: &'static Words,
+}
+
+/// What can be said only in the words in which the configuration was written.
+#[derive(Debug)]
+pub struct Words {
+    /// What to do where a URL needs a bound that nobody knows.
+    pub no_bound_in_url: &'static str,
+    /// What to do where a record has no cursor.
+    pub no_cursor: &'static str,
+    /// What to do where a response without records is right.
+    pub no_records: &'static str,
+    /// A field that a parent's record lacks.
+    pub no_parent_field: fn(&MissingField<'_>) -> String,
+}
+
+/// A field of a parent's record that a child needs.
+#[derive(Debug)]
+pub struct MissingField<'a> {
+    pub parent: &'a str,
+    pub field: &'a str,
+    /// The name that a child's records should have it under; none: a request asks for it.
+    pub target: Option<&'a str>,
+    /// The fields that there are.
+    pub available: &'a [String],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,15 +143,31 @@ impl Stream {
 #[derive(Debug, Clone)]
 pub struct Parent {
     pub stream: String,
-    /// Top-level fields of the parent record that every child record gets as `_<parent>_<field>`.
-    pub include: Vec<String>,
-    /// How many parent values share one request. 1: one request each. More: placeholders become a list of their values,
-    /// joined by `separator`; alone in a JSON body they stay a list.
+    /// What requests need of the parent's record: the values of a slice.
+    pub values: Vec<ParentValue>,
+    /// What every child record gets of it.
+    pub include: Vec<Included>,
+    /// How many parent records share one request: each value of their slice is a list then. 1: one request each.
     pub batch_size: usize,
-    pub separator: String,
 }
 
-/// A request before its placeholders are filled.
+/// A value of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentValue {
+    /// JSONPath into the parent's record, and the value's name.
+    pub path: String,
+    /// A list means one slice for each of its elements; if not, it is one value.
+    pub spreads: bool,
+}
+
+/// A top-level field of the parent's record, and what it is called in the child's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Included {
+    pub field: String,
+    pub target: String,
+}
+
+/// A request before its expressions have a value.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Upper case.
@@ -134,11 +175,15 @@ pub struct Request {
     /// What the path is appended to, unless that is a whole URL.
     pub base_url: String,
     /// May carry a query.
-    pub path: Template,
-    pub headers: Vec<(Template, Template)>,
+    pub path: Vec<PathPart>,
+    pub headers: Vec<(Expression, Expression)>,
     /// Query parameters in order. A null is left out, a list is repeated.
-    pub params: Vec<(Template, JsonTemplate)>,
+    pub params: Vec<(Expression, Expression)>,
     pub body: Body,
+    /// Written over what stands there, if they have a value.
+    pub injections: Vec<(Target, Expression)>,
+    /// How values become texts.
+    pub writer: Writer,
     /// Name of the credential; none: nothing is attached.
     pub credential: Option<String>,
 }
@@ -146,32 +191,30 @@ pub struct Request {
 impl Request {
     /// The paginator's parameters that stand in the path.
     pub fn path_params(&self) -> Vec<String> {
-        let params = self.path.placeholders().filter_map(|placeholder| match &placeholder.source {
-            Source::Page { param } => Some(param.clone()),
-            Source::Parent { .. } | Source::Incremental { .. } => None,
+        let params = self.path.iter().filter_map(|part| match part {
+            PathPart::Page(param) => Some(param.clone()),
+            PathPart::Literal(_) | PathPart::Value(_) => None,
         });
         params.collect()
     }
 }
 
 #[derive(Debug, Clone)]
-pub enum Body {
-    Empty,
-    Json(JsonTemplate),
-    /// `application/x-www-form-urlencoded`, as ordered pairs.
-    Form(Vec<(Template, JsonTemplate)>),
-    /// As it stands, without a content type.
-    Raw(Template),
+pub enum PathPart {
+    Literal(String),
+    Value(Expression),
+    /// What the paginator would write into the parameter of that name.
+    Page(String),
 }
 
-/// A JSON value whose texts, and keys, may hold placeholders. A text that is exactly one placeholder takes the type of
-/// its value.
 #[derive(Debug, Clone)]
-pub enum JsonTemplate {
-    Literal(Value),
-    Text(Template),
-    List(Vec<Self>),
-    Object(Vec<(Template, Self)>),
+pub enum Body {
+    Empty,
+    Json(Expression),
+    /// `application/x-www-form-urlencoded`, as ordered pairs.
+    Form(Vec<(Expression, Expression)>),
+    /// As it stands, without a content type.
+    Raw(Expression),
 }
 
 /// How to come from one page to the next.
@@ -211,7 +254,7 @@ pub enum Paginator {
     },
 }
 
-/// Where a paginator writes its value.
+/// Where a value is written into a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A query parameter.
@@ -234,7 +277,7 @@ pub struct Range {
 pub enum TotalPath {
     /// Written in the configuration: missing in the response is an error.
     Required(String),
-    /// The dialect's default: used when the response has it.
+    /// A guess: used when the response has it.
     IfPresent(String),
     Off,
 }
@@ -277,10 +320,6 @@ pub struct Incremental {
     pub initial_value: Option<Value>,
     /// Exclusive unless `range_end_closed`. Given: the stream reads a fixed range and keeps no state.
     pub end_value: Option<Value>,
-    /// Query parameter that gets the start value.
-    pub start_param: Option<String>,
-    /// Query parameter that gets the end value.
-    pub end_param: Option<String>,
     /// jq program applied to values on their way into a request.
     pub convert: Option<String>,
     pub last_value: LastValue,
@@ -295,6 +334,8 @@ pub struct Incremental {
     pub range_end_closed: bool,
     /// Splits `initial_value..end_value` into windows of this size (same units as `lag`), each a partition of its own.
     pub window: Option<f64>,
+    /// Who else may have remembered this cursor before.
+    pub inherited: Option<&'static dyn Inherited>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -340,4 +381,47 @@ pub enum ResponseFormat {
     Xml {
         record_path: String,
     },
+}
+
+#[cfg(test)]
+impl Stream {
+    /// The plainest stream, for tests to change.
+    pub fn scripted(name: &str) -> Self {
+        const WORDS: &Words = &Words {
+            no_bound_in_url: "no bound",
+            no_cursor: "no cursor",
+            no_records: "no records",
+            no_parent_field: |missing| {
+                let MissingField { parent, field, target, available } = missing;
+                format!("{parent}: {field} for {target:?}, not {}", available.join(", "))
+            },
+        };
+        Self {
+            name: name.to_owned(),
+            parent: None,
+            selected: true,
+            primary_key: Vec::new(),
+            merge_key: Vec::new(),
+            write_disposition: WriteDisposition::Append,
+            hints: Map::new(),
+            request: Request {
+                method: "GET".to_owned(),
+                base_url: String::new(),
+                path: Vec::new(),
+                headers: Vec::new(),
+                params: Vec::new(),
+                body: Body::Empty,
+                injections: Vec::new(),
+                writer: Writer(Value::to_string),
+                credential: None,
+            },
+            paginator: Paginator::Auto,
+            selector: Selector::Auto,
+            response_actions: Vec::new(),
+            incremental: None,
+            steps: Vec::new(),
+            format: ResponseFormat::Json,
+            words: WORDS,
+        }
+    }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::document::{self, Document};
 use crate::error::Error;
+use crate::expression::Context;
 use crate::format;
 use crate::graphql;
 use crate::http::{Http, HttpRequest, HttpResponse};
@@ -67,9 +68,10 @@ struct Checkpoint {
     selector: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incremental: Option<Memory>,
-    /// What dlt remembered of the resource, where the host found a dataset of dlt's. Read, never written.
-    #[serde(default, skip_serializing)]
-    dlt: Option<Value>,
+    /// What another program remembered of the stream, where the host found a dataset of its (dlt's, so far). Read, never
+    /// written.
+    #[serde(default, rename = "dlt", skip_serializing)]
+    inherited: Option<Value>,
 }
 
 impl Checkpoint {
@@ -134,26 +136,19 @@ impl<H: Http> Reader<H> {
             Some(path) => Some(Selector::parse(path).map_err(Error::Other)?),
             None => prepared.selector.clone(),
         };
-        let mut values = slice.placeholder_values(stream.parent.as_ref());
+        let mut context = Context { slice: slice.values.clone(), interval: None };
         let mut incremental = None;
         if let (Some(plan), Some(compiled)) = (&stream.incremental, &prepared.incremental) {
             let plan = slice.window.as_ref().map_or_else(|| plan.clone(), |window| incremental::within(plan, window));
-            let of_dlt = || stored.dlt.as_ref().and_then(|state| incremental::of_dlt(&plan, state));
+            let inherited = || stored.inherited.as_ref().and_then(|state| Memory::inherited(&plan, state));
             let memory =
-                stored.incremental.or_else(of_dlt).filter(|memory| stream.remembers() || memory.is_of_this_run());
+                stored.incremental.or_else(inherited).filter(|memory| stream.remembers() || memory.is_of_this_run());
             let read = IncrementalRead::begin(plan, stream, memory)?;
-            values.incremental = read.attributes(compiled)?;
+            context.interval = Some(read.interval(compiled)?);
             incremental = Some(read);
         }
-        let mut request = request::fill(&stream.request, &values).map_err(|error| error.within(&stream.name))?;
-        if let Some(plan) = &stream.incremental {
-            let value = |name: &str| values.incremental.iter().find(|(known, _)| *known == name);
-            for (param, name) in [(&plan.start_param, "start_value"), (&plan.end_param, "end_value")] {
-                if let (Some(param), Some((_, Some(value)))) = (param, value(name)) {
-                    request.set_param(param, value.clone());
-                }
-            }
-        }
+        let filled = request::fill(&stream.request, &context, stream.words.no_bound_in_url);
+        let request = filled.map_err(|error| error.within(&stream.name))?;
         let nothing_found = stored.page.is_none();
         let (paginator, proof) = match stored.page {
             Some(page) => (page.paginator, Some(page.fingerprint)),
@@ -242,7 +237,7 @@ impl<H: Http> Reader<H> {
             page: Some(page),
             selector: self.prepared.selector.is_none().then(|| fetched.selector.text().to_owned()),
             incremental: self.incremental.as_ref().map(IncrementalRead::position),
-            dlt: None,
+            inherited: None,
         };
         self.over = false;
         self.before = checkpoint.print()?;
@@ -286,9 +281,9 @@ impl<H: Http> Reader<H> {
         let (place, path) = (&stream.name, selector.text());
         Err(Error::BadData(format!(
             "{place}: the selector `{path}` found nothing, and replacing the table by nothing would empty it; the response \
-             has: {}. If such a response means that there are no records, say so with `response_actions`: `content` of \
-             it, `action: ignore`",
-            document::shown_names(document.text())
+             has: {}. If such a response means that there are no records, {}",
+            document::shown_names(document.text()),
+            stream.words.no_records
         )))
     }
 
@@ -353,7 +348,7 @@ impl<H: Http> Reader<H> {
         if let (Some(incremental), Some(compiled)) = (incremental, &prepared.incremental) {
             let filtered = incremental.filter(compiled, records)?;
             records = filtered.records;
-            // A child's partitions are ranges of their own, but dlt reads them to the end.
+            // A child's partitions are ranges of their own, but each is read to the end.
             left_range = filtered.left_range && prepared.stream.parent.is_none();
         }
         let untouched = records.len() == count && records.iter().all(|record| matches!(record, Cow::Borrowed(_)));

@@ -1,59 +1,21 @@
 //! A plan's request, filled and encoded as it goes on the wire.
 //!
-//! Encodings are those of Python's `requests`, which dlt uses: the query is form-encoded and put behind one that the
-//! path already has, lists are repeated, nulls left out, booleans written `True` and `False`. Sets no header that the
-//! host owns (Authorization, Cookie, Host, User-Agent, Accept-Encoding) unless the configuration does.
+//! The query is form-encoded and put behind one that the path already has, lists are repeated, nulls left out; how other
+//! values are written is the dialect's. Sets no header that the host owns (Authorization, Cookie, Host, User-Agent, Accept-Encoding) unless the configuration does.
 
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::address;
 use crate::error::Error;
+use crate::expression::{Context, Expression, Writer};
 use crate::http::HttpRequest;
-use crate::plan::{Body, JsonTemplate, Request, ResponseAction, Target};
+use crate::plan::{Body, Request, ResponseAction, Target};
 use crate::response_action;
 use crate::selector::{Key, Selector};
-use crate::template::{Scope, Source, Template, python_text};
 
-/// What the placeholders of one read stand for.
-#[derive(Debug, Clone, Default)]
-pub struct Values {
-    /// By the placeholder's field; in a batch each is a list with one value per parent record.
-    pub parent: Map<String, Value>,
-    /// By attribute. An attribute that is known but has no value leaves out whatever asks for it.
-    pub incremental: Vec<(&'static str, Option<Value>)>,
-    /// Given: a batch's values are joined by it.
-    pub separator: Option<String>,
-    /// A placeholder that stands alone keeps a batch's list.
-    pub keeps_lists: bool,
-}
-
-impl Scope for Values {
-    fn lookup(&self, source: &Source, alone: bool) -> Result<Option<Value>, String> {
-        match source {
-            Source::Parent { stream, field } => {
-                let value = self.parent.get(field);
-                let value = value.ok_or_else(|| format!("`resources.{stream}.{field}` has no value here"))?;
-                Ok(Some(match (&self.separator, value) {
-                    (Some(separator), Value::Array(values)) if !(alone && self.keeps_lists) => {
-                        let texts: Vec<String> = values.iter().map(python_text).collect();
-                        Value::String(texts.join(separator))
-                    }
-                    _ => value.clone(),
-                }))
-            }
-            Source::Incremental { attribute } => {
-                let found = self.incremental.iter().find(|(name, _)| name == attribute);
-                let (_, value) = found.ok_or_else(|| format!("`incremental.{attribute}` does not exist"))?;
-                Ok(value.clone())
-            }
-            Source::Page { param } => Err(format!("`{param}` is the paginator's, which writes into the path only")),
-        }
-    }
-}
-
-/// A request whose placeholders are filled, in the shape in which paginators change it.
-#[derive(Debug, Clone, PartialEq)]
+/// A request whose values are known, in the shape in which paginators change it.
+#[derive(Debug, Clone)]
 pub struct OutgoingRequest {
     pub method: String,
     /// Absolute; its query, if it has one, stays in front of the parameters.
@@ -64,6 +26,7 @@ pub struct OutgoingRequest {
     pub headers: Vec<(String, String)>,
     pub body: OutgoingBody,
     pub credential: Option<String>,
+    pub writer: Writer,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -74,14 +37,16 @@ pub enum OutgoingBody {
     Raw(String),
 }
 
-/// Fills the placeholders. Parameters, headers and fields whose value is missing are left out; a URL can't be.
-pub fn fill(request: &Request, values: &Values) -> Result<OutgoingRequest, Error> {
-    let lists = Values { keeps_lists: true, ..values.clone() };
-    let text = |template: &Template| template.expand_text(values).map_err(Error::BadData);
-    let pairs = |templates: &[(Template, JsonTemplate)]| -> Result<Vec<(String, Value)>, Error> {
+/// Evaluates the expressions. Parameters, headers and fields whose value is missing are left out; a URL can't be: then
+/// `no_bound` says what to do.
+pub fn fill(request: &Request, context: &Context, no_bound: &str) -> Result<OutgoingRequest, Error> {
+    let writer = request.writer;
+    let value = |expression: &Expression| expression.evaluate(context).map_err(Error::BadData);
+    let text = |expression: &Expression| expression.text(context, writer).map_err(Error::BadData);
+    let pairs = |expressions: &[(Expression, Expression)]| -> Result<Vec<(String, Value)>, Error> {
         let mut filled = Vec::new();
-        for (name, value) in templates {
-            if let (Some(name), Some(value)) = (text(name)?, value.expand(values).map_err(Error::BadData)?)
+        for (name, expression) in expressions {
+            if let (Some(name), Some(value)) = (text(name)?, value(expression)?)
                 && !value.is_null()
             {
                 filled.push((name, value));
@@ -89,9 +54,8 @@ pub fn fill(request: &Request, values: &Values) -> Result<OutgoingRequest, Error
         }
         Ok(filled)
     };
-    let url = address::fill(&request.base_url, &request.path, values).map_err(Error::BadData)?.ok_or_else(|| {
-        Error::other("a placeholder in the path has no value: give the incremental an `initial_value`")
-    })?;
+    let url = address::fill(&request.base_url, &request.path, context, writer).map_err(Error::BadData)?;
+    let url = url.ok_or_else(|| Error::Other(no_bound.to_owned()))?;
     let mut headers = Vec::new();
     for (name, value) in &request.headers {
         if let (Some(name), Some(value)) = (text(name)?, text(value)?) {
@@ -100,32 +64,36 @@ pub fn fill(request: &Request, values: &Values) -> Result<OutgoingRequest, Error
     }
     let body = match &request.body {
         Body::Empty => OutgoingBody::Empty,
-        Body::Json(template) => {
-            template.expand(&lists).map_err(Error::BadData)?.map_or(OutgoingBody::Empty, OutgoingBody::Json)
-        }
-        Body::Form(templates) => OutgoingBody::Form(pairs(templates)?),
-        Body::Raw(template) => text(template)?.map_or(OutgoingBody::Empty, OutgoingBody::Raw),
+        Body::Json(expression) => value(expression)?.map_or(OutgoingBody::Empty, OutgoingBody::Json),
+        Body::Form(expressions) => OutgoingBody::Form(pairs(expressions)?),
+        Body::Raw(expression) => text(expression)?.map_or(OutgoingBody::Empty, OutgoingBody::Raw),
     };
-    let params = pairs(&request.params)?;
-    Ok(OutgoingRequest {
+    let mut filled = OutgoingRequest {
         method: request.method.clone(),
         url,
-        params,
+        params: pairs(&request.params)?,
         path_params: request.path_params(),
         headers,
         body,
         credential: request.credential.clone(),
-    })
+        writer,
+    };
+    for (target, expression) in &request.injections {
+        if let Some(value) = value(expression)? {
+            filled.set(target, value)?;
+        }
+    }
+    Ok(filled)
 }
 
 impl OutgoingRequest {
-    /// Writes a paginator's value, over what the configuration says.
+    /// Writes a value of a paginator or a cursor, over what the configuration says.
     pub fn set(&mut self, target: &Target, value: Value) -> Result<(), Error> {
         match target {
             Target::Param(name) if self.path_params.contains(name) => {
                 let marker = address::page_marker(name);
                 let behind = self.url.split_once(&marker).map_or("", |(before, _)| before);
-                let text = address::value_behind(behind, &python_text(&value)).map_err(Error::BadData)?;
+                let text = address::value_behind(behind, &self.writer.text(&value)).map_err(Error::BadData)?;
                 self.url = self.url.replace(&marker, &text);
             }
             // A cursor of several parts (`{"continue": "-||", "apcontinue": "X"}`): a parameter for each.
@@ -167,7 +135,7 @@ impl OutgoingRequest {
         let url = self.path_params.iter().fold(self.url.clone(), empty);
         let mut url = Url::parse(&url).map_err(|error| Error::other(format!("{url}: {error}")))?;
         url.set_fragment(None);
-        let query = encode(&self.params);
+        let query = encode(&self.params, self.writer);
         if !query.is_empty() {
             let joined = match url.query() {
                 None | Some("") => query,
@@ -195,7 +163,7 @@ impl OutgoingRequest {
             }
             OutgoingBody::Form(pairs) if !pairs.is_empty() => {
                 default("Content-Type", "application/x-www-form-urlencoded");
-                encode(pairs).into_bytes()
+                encode(pairs, self.writer).into_bytes()
             }
             OutgoingBody::Raw(text) => text.clone().into_bytes(),
             OutgoingBody::Empty | OutgoingBody::Form(_) => Vec::new(),
@@ -253,11 +221,11 @@ fn set_path(body: &mut Value, keys: &[Key], value: Value) {
 }
 
 /// Form-encoded pairs.
-fn encode(pairs: &[(String, Value)]) -> String {
+fn encode(pairs: &[(String, Value)], writer: Writer) -> String {
     let mut encoded: Vec<String> = Vec::new();
     let mut push = |name: &str, value: &Value| {
         if !value.is_null() {
-            encoded.push(format!("{}={}", address::form_encoded(name), address::form_encoded(&python_text(value))));
+            encoded.push(format!("{}={}", address::form_encoded(name), address::form_encoded(&writer.text(value))));
         }
     };
     for (name, value) in pairs {
@@ -274,30 +242,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::template::{Part, Placeholder};
+    use crate::expression::tests::{PLAIN, of_slice};
+    use crate::plan::PathPart;
 
-    fn template(text: &str) -> Template {
-        Template::parse(text).unwrap()
+    fn text(text: &str) -> Expression {
+        Expression::constant(text)
     }
 
     fn request(url: &str, params: &[(&str, Value)], body: Body) -> Request {
         Request {
             method: "GET".to_owned(),
             base_url: String::new(),
-            path: template(url),
+            path: vec![PathPart::Literal(url.to_owned())],
             headers: Vec::new(),
-            params: params.iter().map(|(key, value)| (template(key), JsonTemplate::Literal(value.clone()))).collect(),
+            params: params.iter().map(|(key, value)| (text(key), Expression::Constant(value.clone()))).collect(),
             body,
             credential: None,
+            injections: Vec::new(),
+            writer: PLAIN,
         }
     }
 
     fn url(request: &Request) -> String {
-        fill(request, &Values::default()).unwrap().full_url().unwrap()
+        fill(request, &Context::default(), "").unwrap().full_url().unwrap()
     }
 
     #[test]
-    fn the_query_is_encoded_as_python_requests_does() {
+    fn the_query_is_encoded_as_a_form() {
         let params = [
             ("i", json!(1)),
             ("f", json!(1.5)),
@@ -309,7 +280,7 @@ mod tests {
             ("braces", json!("{x}")),
             ("u", json!("ü")),
         ];
-        let expected = "i=1&f=1.5&b=True&l=a&l=b&s=a+b%26c&e=&braces=%7Bx%7D&u=%C3%BC";
+        let expected = "i=1&f=1.5&b=true&l=a&l=b&s=a+b%26c&e=&braces=%7Bx%7D&u=%C3%BC";
         assert_eq!(url(&request("http://h/p", &params, Body::Empty)), format!("http://h/p?{expected}"));
         assert_eq!(url(&request("http://h/p?q=1#x", &[("a", json!(2))], Body::Empty)), "http://h/p?q=1&a=2");
         assert_eq!(url(&request("http://h/a b", &[], Body::Empty)), "http://h/a%20b");
@@ -318,21 +289,21 @@ mod tests {
     #[test]
     fn bodies_and_their_content_types() {
         let form = |pairs: &[(&str, Value)]| {
-            Body::Form(pairs.iter().map(|(k, v)| (template(k), JsonTemplate::Literal(v.clone()))).collect())
+            Body::Form(pairs.iter().map(|(k, v)| (text(k), Expression::Constant(v.clone()))).collect())
         };
         let cases = [
-            (Body::Json(JsonTemplate::Literal(json!({}))), "{}", Some("application/json")),
-            (form(&[("k", json!("1")), ("k", json!(true))]), "k=1&k=True", Some("application/x-www-form-urlencoded")),
+            (Body::Json(Expression::Constant(json!({}))), "{}", Some("application/json")),
+            (form(&[("k", json!("1")), ("k", json!(true))]), "k=1&k=true", Some("application/x-www-form-urlencoded")),
             (form(&[]), "", None),
-            (Body::Raw(template("5")), "5", None),
+            (Body::Raw(text("5")), "5", None),
             (Body::Empty, "", None),
         ];
-        for (body, text, content_type) in cases {
-            let filled = fill(&request("http://h", &[], body), &Values::default()).unwrap();
+        for (body, sent_text, content_type) in cases {
+            let filled = fill(&request("http://h", &[], body), &Context::default(), "").unwrap();
             let sent = filled.encode(&[]).unwrap();
-            assert_eq!(String::from_utf8(sent.body).unwrap(), text);
+            assert_eq!(String::from_utf8(sent.body).unwrap(), sent_text);
             let found = sent.headers.iter().find(|(name, _)| name == "Content-Type").map(|(_, value)| value.as_str());
-            assert_eq!(found, content_type, "{text}");
+            assert_eq!(found, content_type, "{sent_text}");
             assert!(sent.headers.contains(&("Accept".to_owned(), "*/*".to_owned())));
             assert!(sent.headers.contains(&("airlock-credential".to_owned(), "none".to_owned())));
         }
@@ -340,19 +311,20 @@ mod tests {
 
     #[test]
     fn the_configurations_headers_win_except_for_reserved_ones() {
-        let mut plan = request("http://h", &[], Body::Json(JsonTemplate::Literal(json!([1]))));
+        let mut plan = request("http://h", &[], Body::Json(Expression::Constant(json!([1]))));
         for (name, value) in [("accept", "text/csv"), ("content-type", "x/y"), ("Airlock-Credential", "stolen")] {
-            plan.headers.push((template(name), template(value)));
+            plan.headers.push((text(name), text(value)));
         }
         plan.credential = Some("client".to_owned());
-        let sent = fill(&plan, &Values::default()).unwrap().encode(&[]).unwrap();
+        let sent = fill(&plan, &Context::default(), "").unwrap().encode(&[]).unwrap();
         let headers: Vec<String> = sent.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         assert_eq!(headers, ["accept: text/csv", "content-type: x/y", "airlock-credential: client"]);
     }
 
     #[test]
     fn paginators_write_into_query_and_body() {
-        let mut filled = fill(&request("http://h", &[("page", json!(9))], Body::Empty), &Values::default()).unwrap();
+        let mut filled =
+            fill(&request("http://h", &[("page", json!(9))], Body::Empty), &Context::default(), "").unwrap();
         filled.set(&Target::Param("page".to_owned()), json!(1)).unwrap();
         assert_eq!(filled.full_url().unwrap(), "http://h/?page=1");
         filled.set(&Target::Body("q.page.offset".to_owned()), json!(0)).unwrap();
@@ -378,29 +350,31 @@ mod tests {
     #[test]
     fn a_paginator_writes_into_the_path() {
         let mut plan = request("http://h/list/", &[("q", json!(1))], Body::Empty);
-        let page = Source::Page { param: "page".to_owned() };
-        plan.path.parts.push(Part::Placeholder(Placeholder { source: page, conversion: None, format: None }));
-        plan.path.push_literal("/x");
-        let mut filled = fill(&plan, &Values::default()).unwrap();
+        plan.path.extend([PathPart::Page("page".to_owned()), PathPart::Literal("/x".to_owned())]);
+        let mut filled = fill(&plan, &Context::default(), "").unwrap();
         assert_eq!(filled.full_url().unwrap(), "http://h/list//x?q=1");
         filled.set(&Target::Param("page".to_owned()), json!(3)).unwrap();
         assert_eq!(filled.full_url().unwrap(), "http://h/list/3/x?q=1");
     }
 
     #[test]
-    fn placeholders_without_a_value_leave_their_parameter_out() {
-        let mut plan = request("http://h/{resources.p.id}", &[], Body::Empty);
-        plan.params.push((template("since"), JsonTemplate::Text(template("{incremental.start_value}"))));
-        plan.params.push((template("ids"), JsonTemplate::Text(template("{resources.p.id}"))));
-        let body = ["{resources.p.id}", "id in ({resources.p.id})"].map(|text| JsonTemplate::Text(template(text)));
-        plan.body = Body::Json(JsonTemplate::List(body.into()));
-        let mut values = Values { incremental: vec![("start_value", None)], ..Values::default() };
-        values.parent.insert("id".to_owned(), json!([1, 2]));
-        values.separator = Some(",".to_owned());
-        let filled = fill(&plan, &values).unwrap();
-        assert_eq!(filled.full_url().unwrap(), "http://h/1,2?ids=1%2C2");
-        assert_eq!(filled.body, OutgoingBody::Json(json!([[1, 2], "id in (1,2)"])));
-        values.parent.clear();
-        assert!(matches!(fill(&plan, &values), Err(Error::BadData(_))));
+    fn expressions_without_a_value_leave_their_parameter_out() {
+        let mut plan = request("http://h/", &[("kept", json!(1))], Body::Json(Expression::List(vec![of_slice("id")])));
+        plan.path.push(PathPart::Value(of_slice("id")));
+        plan.params.push((text("since"), of_slice("unknown")));
+        plan.injections = vec![
+            (Target::Param("kept".to_owned()), of_slice("id")),
+            (Target::Param("from".to_owned()), of_slice("unknown")),
+        ];
+        let Value::Object(slice) = json!({"id": 7, "unknown": null}) else { return };
+        let mut context = Context { slice, interval: None };
+        let filled = fill(&plan, &context, "").unwrap();
+        assert_eq!(filled.full_url().unwrap(), "http://h/7?kept=7");
+        assert_eq!(filled.body, OutgoingBody::Json(json!([7])));
+        context.slice.clear();
+        assert!(matches!(fill(&plan, &context, ""), Err(Error::BadData(_))));
+        plan.path = vec![PathPart::Value(of_slice("unknown"))];
+        context.slice.insert("unknown".to_owned(), Value::Null);
+        assert!(matches!(fill(&plan, &context, "give it one"), Err(Error::Other(text)) if text == "give it one"));
     }
 }

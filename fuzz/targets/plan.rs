@@ -5,7 +5,7 @@ use serde_json::Value;
 
 pub(crate) fn run(data: &[u8]) {
     let Ok(config) = serde_json::from_slice::<Value>(data) else { return };
-    match connector::config::plan(&config) {
+    match connector::dialect::plan(&config) {
         Ok((plan, _)) => drop(connector::explain::explain(&plan)),
         Err(mistakes) => assert!(!mistakes.is_empty()),
     }

@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config;
+use crate::dialect;
 use crate::http::scripted::{Script, json as answer, status};
 use crate::log::recorded;
 
 fn open(config: Value, script: Script) -> Connection<Script> {
-    let (plan, _) = config::plan(&config).unwrap_or_else(|found| panic!("{found:?}"));
+    let (plan, _) = dialect::plan(&config).unwrap_or_else(|found| panic!("{found:?}"));
     Connection::new(plan, script, recorded::log().0)
 }
 

@@ -29,7 +29,7 @@ const HASH_BITS: u32 = 48;
 
 /// By what a record is told from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Identity {
+pub enum Identity {
     /// Top-level fields.
     Fields(Vec<String>),
     WholeRecord,

@@ -37,7 +37,7 @@ impl Format {
     }
 
     /// One that is only written, such as the first day of a month (`%Y-%m-01`): it need not tell an instant.
-    pub(super) fn to_write(text: &str) -> Result<Self, String> {
+    pub fn to_write(text: &str) -> Result<Self, String> {
         Self::of(text, false)
     }
 
@@ -53,7 +53,7 @@ impl Format {
         Ok(Self(Kind::Epoch(unit)))
     }
 
-    pub(super) fn is_text(&self) -> bool {
+    pub fn is_text(&self) -> bool {
         self.0 == Kind::Text
     }
 

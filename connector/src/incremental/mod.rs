@@ -1,14 +1,12 @@
 //! How new records are told from known ones.
 //!
-//! Follows dlt: the start value goes into requests and filters what comes back, the greatest (or least) value seen is
-//! the next run's start, records at that boundary are known by fingerprints. Unlike dlt, the start value is fixed for a
-//! whole read, so that later pages are not measured by earlier ones. Must not parse more of a record than its cursor.
+//! The start value goes into requests and filters what comes back, the greatest (or least) value seen is the next run's
+//! start, records at that boundary are known by fingerprints. The start value is fixed for a whole
+//! read, so that later pages are not measured by earlier ones. Must not parse more of a record than its cursor.
 
 mod boundary;
-mod dlt;
 mod format;
 mod moment;
-pub mod relative;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -17,18 +15,20 @@ mod window;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::dlt::memory as of_dlt;
+pub use self::boundary::Identity;
 pub use self::format::Format;
 pub use self::window::{Window, windows, within};
 
-use self::boundary::{Boundary, Identity};
+use self::boundary::Boundary;
 use self::value::{CursorValue, shift};
 use crate::document;
 use crate::error::{Error, excerpt};
+use crate::expression::Interval;
 use crate::plan::{Incremental, LastValue, OnMissing, RowOrder, Stream, WriteDisposition};
 use crate::selector::Selector;
 use crate::step::Program;
@@ -57,9 +57,9 @@ pub struct Memory {
     /// The records at the last value, packed; within a run, while the last value is the start, those of the run alone.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     boundary: String,
-    /// Fingerprints of dlt's, while the last value is one that dlt reached.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    dlt: Vec<String>,
+    /// Another program's marks of records, while the last value is one that it reached.
+    #[serde(default, rename = "dlt", skip_serializing_if = "Vec::is_empty")]
+    inherited: Vec<String>,
     /// Only within a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<RunMemory>,
@@ -74,8 +74,8 @@ struct RunMemory {
     end: Value,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     known: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    dlt: Vec<String>,
+    #[serde(default, rename = "dlt", skip_serializing_if = "Vec::is_empty")]
+    inherited: Vec<String>,
 }
 
 /// The incremental of one read.
@@ -92,12 +92,14 @@ pub struct IncrementalRead {
     known: Boundary,
     /// The same, packed: it does not change.
     known_packed: String,
-    /// The same, of those that dlt has loaded.
-    known_to_dlt: BTreeSet<String>,
+    /// Marks of those that another program has loaded.
+    inherited: BTreeSet<String>,
     /// Records at the last value. While that is the start value, without the known ones.
     boundary: Boundary,
-    boundary_of_dlt: Vec<String>,
+    inherited_boundary: Vec<String>,
     place: String,
+    /// What to do about a record without one.
+    no_cursor: &'static str,
 }
 
 /// What is left of a page.
@@ -127,15 +129,15 @@ impl IncrementalRead {
         // A fixed range remembers nothing.
         let stored = if plan.end_value.is_some() { None } else { given(&memory.last)? };
         let boundary = Boundary::unpack(&memory.boundary)?;
-        let (start, known, known_to_dlt, boundary) = match &memory.run {
-            Some(run) => (given(&run.start)?, Boundary::unpack(&run.known)?, run.dlt.clone(), boundary),
+        let (start, known, inherited, boundary) = match &memory.run {
+            Some(run) => (given(&run.start)?, Boundary::unpack(&run.known)?, run.inherited.clone(), boundary),
             None => {
                 let start = match (&stored, lag) {
                     (Some(stored), Some(lag)) => Some(lagged(&plan, stored, lag, initial.as_ref()).map_err(failed)?),
                     (Some(stored), None) => Some(stored.clone()),
                     (None, _) => initial.clone(),
                 };
-                (start, boundary, memory.dlt.clone(), Boundary::default())
+                (start, boundary, memory.inherited.clone(), Boundary::default())
             }
         };
         let identity = match &plan.primary_key {
@@ -153,36 +155,27 @@ impl IncrementalRead {
             last: stored.or(initial),
             known_packed: known.pack(),
             known,
-            known_to_dlt: known_to_dlt.into_iter().collect(),
+            inherited: inherited.into_iter().collect(),
             boundary,
-            boundary_of_dlt: memory.dlt,
+            inherited_boundary: memory.inherited,
             place: stream.name.clone(),
+            no_cursor: stream.words.no_cursor,
             plan,
         })
     }
 
-    /// What placeholders can ask for. Values are converted for requests; settings are not.
-    pub fn attributes(&self, compiled: &Compiled) -> Result<Vec<(&'static str, Option<Value>)>, Error> {
+    /// What requests can ask for, converted.
+    pub fn interval(&self, compiled: &Compiled) -> Result<Interval, Error> {
         let converted = |value: Option<&Value>| match (value, &compiled.convert) {
             (None | Some(Value::Null), _) => Ok(None),
             (Some(value), None) => Ok(Some(value.clone())),
             (Some(value), Some(program)) => program.convert(value).map(|value| (!value.is_null()).then_some(value)),
         };
-        let start = converted(self.start.as_ref().map(|start| &start.value))?;
-        let plan = &self.plan;
-        let order = plan.row_order.map(|order| match order {
-            RowOrder::Ascending => "asc",
-            RowOrder::Descending => "desc",
-        });
-        Ok(vec![
-            ("start_value", start.clone()),
-            ("last_value", start),
-            ("initial_value", converted(plan.initial_value.as_ref())?),
-            ("end_value", converted(plan.end_value.as_ref())?),
-            ("lag", plan.lag.map(plain_number)),
-            ("cursor_path", Some(Value::from(plan.cursor_path.as_str()))),
-            ("row_order", order.map(Value::from)),
-        ])
+        Ok(Interval {
+            start: converted(self.start.as_ref().map(|start| &start.value))?,
+            initial: converted(self.plan.initial_value.as_ref())?,
+            end: converted(self.plan.end_value.as_ref())?,
+        })
     }
 
     /// Drops what is out of range or known, and moves the last value on.
@@ -220,7 +213,7 @@ impl IncrementalRead {
                 }
                 if let (Ordering::Equal, Some(identity)) = (order, &self.identity) {
                     let is_known = !self.known.is_empty() && self.known.contains(identity.of(&record, &self.place)?);
-                    if is_known || dlt::knows(&self.known_to_dlt, identity, &record) {
+                    if is_known || self.is_inherited(identity, &record) {
                         continue;
                     }
                 }
@@ -231,7 +224,7 @@ impl IncrementalRead {
                     Ordering::Greater => {
                         self.last = Some(cursor);
                         self.boundary.clear();
-                        self.boundary_of_dlt.clear();
+                        self.inherited_boundary.clear();
                         at_last.clear();
                         at_last.push(kept.len());
                     }
@@ -258,8 +251,8 @@ impl IncrementalRead {
     pub fn position(&self) -> Memory {
         let start = self.start.as_ref().map_or(Value::Null, |start| start.value.clone());
         let end = self.end.as_ref().map_or(Value::Null, |end| end.value.clone());
-        let dlt = self.known_to_dlt.iter().cloned().collect();
-        let run = RunMemory { start, end, known: self.known_packed.clone(), dlt };
+        let inherited = self.inherited.iter().cloned().collect();
+        let run = RunMemory { start, end, known: self.known_packed.clone(), inherited };
         Memory { boundary: self.boundary.pack(), run: Some(run), ..self.remembered() }
     }
 
@@ -275,6 +268,12 @@ impl IncrementalRead {
         Some(Memory { boundary: boundary.pack(), ..self.remembered() })
     }
 
+    /// Whether another program has loaded this record.
+    fn is_inherited(&self, identity: &Identity, record: &str) -> bool {
+        let inherited = self.plan.inherited.filter(|_| !self.inherited.is_empty());
+        inherited.is_some_and(|inherited| inherited.knows(&self.inherited, identity, record))
+    }
+
     /// Whether no record was behind the start value.
     fn is_at_start(&self) -> bool {
         match (&self.start, &self.last) {
@@ -287,7 +286,7 @@ impl IncrementalRead {
     fn remembered(&self) -> Memory {
         let last = self.last.as_ref().map_or(Value::Null, |last| last.value.clone());
         let path = self.plan.cursor_path.clone();
-        Memory { path, last, boundary: String::new(), dlt: self.boundary_of_dlt.clone(), run: None }
+        Memory { path, last, boundary: String::new(), inherited: self.inherited_boundary.clone(), run: None }
     }
 
     /// In the direction in which the cursor grows.
@@ -314,8 +313,8 @@ impl IncrementalRead {
         let (place, path) = (&self.place, &self.plan.cursor_path);
         let available = document::shown_names(record);
         Error::BadData(format!(
-            "{place}: a record has no value at the cursor path `{path}`; it has: {available}. Set \
-             `on_cursor_value_missing` to `include` or `exclude` if that is right"
+            "{place}: a record has no value at the cursor path `{path}`; it has: {available}. {}",
+            self.no_cursor
         ))
     }
 }
@@ -333,11 +332,6 @@ pub fn bound(value: &Value, format: Option<&Format>) -> Result<Value, String> {
         (Some(format), Some(instant)) if format.read(value).is_none() => format.write(instant),
         _ => value.clone(),
     })
-}
-
-/// As it was probably written: a whole number without a fraction.
-fn plain_number(number: f64) -> Value {
-    if number.fract() == 0.0 && number.abs() < 1e15 { Value::from(number as i64) } else { Value::from(number) }
 }
 
 fn directed(last_value: LastValue, order: Ordering) -> Ordering {
@@ -376,7 +370,23 @@ fn lagged(
     }
 }
 
+/// What another program remembered of a cursor, so that a read goes on where that one ended. Never written: a read begins
+/// there once, and remembers in its own way from then on.
+pub trait Inherited: Debug + Sync {
+    /// The last value, and marks of the records at it; none: it did not know this cursor.
+    fn last(&self, cursor_path: &str, state: &Value) -> Option<(Value, Vec<String>)>;
+
+    /// Whether a record is among those with these marks.
+    fn knows(&self, marks: &BTreeSet<String>, identity: &Identity, record: &str) -> bool;
+}
+
 impl Memory {
+    /// What another program's state says.
+    pub fn inherited(plan: &Incremental, state: &Value) -> Option<Self> {
+        let (last, inherited) = plan.inherited?.last(&plan.cursor_path, state)?;
+        Some(Self { path: plan.cursor_path.clone(), last, inherited, ..Self::default() })
+    }
+
     /// Whether it was kept within a run, not between two.
     pub fn is_of_this_run(&self) -> bool {
         self.run.is_some()

@@ -1,33 +1,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::plan::{self, Body, Paginator, Request, ResponseFormat, WriteDisposition};
+use crate::plan::WriteDisposition;
 
 fn stream(primary_key: &[&str]) -> Stream {
-    Stream {
-        name: "s".to_owned(),
-        parent: None,
-        selected: true,
-        primary_key: primary_key.iter().map(|name| (*name).to_owned()).collect(),
-        merge_key: Vec::new(),
-        write_disposition: WriteDisposition::Append,
-        hints: serde_json::Map::new(),
-        request: Request {
-            method: "GET".to_owned(),
-            base_url: String::new(),
-            path: crate::template::Template::default(),
-            headers: Vec::new(),
-            params: Vec::new(),
-            body: Body::Empty,
-            credential: None,
-        },
-        paginator: Paginator::Auto,
-        selector: plan::Selector::Auto,
-        response_actions: Vec::new(),
-        incremental: None,
-        steps: Vec::new(),
-        format: ResponseFormat::Json,
-    }
+    let primary_key = primary_key.iter().map(|name| (*name).to_owned()).collect();
+    Stream { primary_key, ..Stream::scripted("s") }
 }
 
 fn cursor(initial: Value) -> Incremental {
@@ -36,8 +14,6 @@ fn cursor(initial: Value) -> Incremental {
         cursor_format: None,
         initial_value: (!initial.is_null()).then_some(initial),
         end_value: None,
-        start_param: None,
-        end_param: None,
         convert: None,
         last_value: LastValue::Max,
         primary_key: None,
@@ -47,6 +23,7 @@ fn cursor(initial: Value) -> Incremental {
         range_start_open: false,
         range_end_closed: false,
         window: None,
+        inherited: None,
     }
 }
 
@@ -179,14 +156,12 @@ fn requests_get_converted_values() {
     };
     let compiled = Compiled::new(&plan).unwrap();
     let read = IncrementalRead::begin(plan, &stream(&[]), None).unwrap();
-    let attributes = read.attributes(&compiled).unwrap();
-    let value = |name: &str| attributes.iter().find(|(known, _)| *known == name).unwrap().1.clone();
-    assert_eq!(value("start_value"), Some(json!("3!")));
-    assert_eq!(value("end_value"), Some(json!("9!")));
-    assert_eq!(value("lag"), Some(json!(1)));
+    let interval = read.interval(&compiled).unwrap();
+    assert_eq!((interval.start, interval.end), (Some(json!("3!")), Some(json!("9!"))));
+    assert_eq!(interval.initial, Some(json!("3!")));
     let plan = cursor(json!(null));
     let read = IncrementalRead::begin(plan.clone(), &stream(&[]), None).unwrap();
-    assert_eq!(read.attributes(&Compiled::new(&plan).unwrap()).unwrap()[0], ("start_value", None));
+    assert_eq!(read.interval(&Compiled::new(&plan).unwrap()).unwrap().start, None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::expression::tests::PLAIN;
 use crate::http::scripted;
 use crate::log::recorded;
 use crate::plan::{Range as Stops, Target as To, TotalPath};
@@ -24,6 +25,7 @@ fn read(plan: &plan::Paginator, api: impl Fn(usize, &str) -> HttpResponse) -> (V
             headers: Vec::new(),
             body: OutgoingBody::Empty,
             credential: None,
+            writer: PLAIN,
         };
         paginator.apply(&mut request).map_err(Some)?;
         let url = request.full_url().map_err(Some)?;

@@ -1,15 +1,15 @@
 use serde_json::json;
 
 use super::*;
-use crate::config;
 use crate::connection::{Connection, Records};
+use crate::dialect;
 use crate::http::scripted::{Script, json as answer, status};
 use crate::log::recorded;
 
 /// The connection that a configuration's `resources` make, against `http://api`.
 fn open(resources: Value, script: &Script) -> (Connection<Script>, Rc<std::cell::RefCell<Vec<String>>>) {
     let config = json!({"client": {"base_url": "http://api"}, "resources": resources});
-    let (plan, _) = config::plan(&config).unwrap_or_else(|found| panic!("{found:?}"));
+    let (plan, _) = dialect::plan(&config).unwrap_or_else(|found| panic!("{found:?}"));
     let (log, messages) = recorded::log();
     (Connection::new(plan, script.clone(), log), messages)
 }

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{Scope, Source, Template};
-use crate::plan::JsonTemplate;
 
 /// `resources.p.X` is the key X of a record, `incremental.start_value` may be missing.
 struct Record(Value);
@@ -121,13 +120,4 @@ fn values_keep_their_type_and_leave_out_what_is_missing() {
     ] {
         assert_eq!(Template::parse(template).unwrap().expand_value(&record()).unwrap(), expected, "{template}");
     }
-    let text = |text: &str| JsonTemplate::Text(Template::parse(text).unwrap());
-    let key = |text: &str| Template::parse(text).unwrap();
-    let body = JsonTemplate::Object(vec![
-        (key("k{resources.p.id}"), text("{resources.p.id}")),
-        (key("since"), text("{incremental.start_value}")),
-        (key("list"), JsonTemplate::List(vec![text("{incremental.start_value}"), text("{resources.p.text}")])),
-        (key("n"), JsonTemplate::Literal(json!(null))),
-    ]);
-    assert_eq!(body.expand(&record()).unwrap(), Some(json!({"k42": 42, "list": ["abc"], "n": null})));
 }

@@ -5,7 +5,7 @@
 use super::diagnostic::{Diagnostic, Diagnostics, nearest};
 use super::placeholders::Reference;
 use super::resource::Resource;
-use crate::plan::{Parent, Stream};
+use crate::plan::{Included, Parent, ParentValue, Stream};
 
 /// A stream, and what it says about its parent.
 pub(super) struct Child {
@@ -23,8 +23,21 @@ struct Include {
 
 struct Batch {
     size: usize,
-    separator: String,
     at: String,
+}
+
+impl Batch {
+    fn of(resource: &Resource<'_>) -> Option<Self> {
+        let node = resource.fields.given("batch_parents")?;
+        let size = node.value.as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1);
+        Some(Self { size, at: node.at.clone() })
+    }
+}
+
+/// What joins the values of a batch where they become text. None: there is one parent record a request.
+pub(super) fn separator(resource: &Resource<'_>) -> Option<String> {
+    let is_batch = Batch::of(resource).is_some_and(|batch| batch.size > 1);
+    is_batch.then(|| resource.fields.text("batch_separator").unwrap_or(",").to_owned())
 }
 
 impl Child {
@@ -34,12 +47,7 @@ impl Child {
         // An empty list includes nothing, parent or not.
         let include = include.filter(|node| node.value.as_array().is_none_or(|names| !names.is_empty()));
         let include = include.map(|node| Include { fields: node.texts(), at: node.at.clone() });
-        let batch = fields.given("batch_parents").map(|node| Batch {
-            size: node.value.as_u64().and_then(|size| usize::try_from(size).ok()).unwrap_or(1).max(1),
-            separator: fields.text("batch_separator").unwrap_or(",").to_owned(),
-            at: node.at.clone(),
-        });
-        Self { stream, at: resource.name_at.clone(), references, include, batch }
+        Self { stream, at: resource.name_at.clone(), references, include, batch: Batch::of(resource) }
     }
 }
 
@@ -97,14 +105,25 @@ fn with_parent(child: Child, names: &[String], diagnostics: &mut Diagnostics) ->
         let message = "a child resource is not split into windows: its parent's records split it already";
         diagnostics.push(Diagnostic::warning("no-effect", &at, message).help("remove `window`"));
     }
-    let (batch_size, separator) = batch.map_or((1, ",".to_owned()), |batch| (batch.size, batch.separator));
-    stream.parent = Some(Parent {
-        stream: first.stream.clone(),
-        include: include.map(|include| include.fields).unwrap_or_default(),
-        batch_size,
-        separator,
-    });
+    let parent = first.stream.clone();
+    let included = include.into_iter().flat_map(|include| include.fields);
+    let include = included.map(|field| Included { target: format!("_{parent}_{field}"), field }).collect();
+    let batch_size = batch.map_or(1, |batch| batch.size);
+    stream.parent = Some(Parent { stream: parent, values: values(references), include, batch_size });
     stream
+}
+
+/// The parent's fields that a request asks for, each once, in order. One that only stands alone in a JSON body keeps its
+/// type, a list included.
+fn values(references: Vec<Reference>) -> Vec<ParentValue> {
+    let mut values: Vec<ParentValue> = Vec::new();
+    for Reference { field, in_text, .. } in references {
+        match values.iter_mut().find(|known| known.path == field) {
+            Some(known) => known.spreads |= in_text,
+            None => values.push(ParentValue { path: field, spreads: in_text }),
+        }
+    }
+    values
 }
 
 /// Each stream behind its parent. Streams of a cycle are left out, which is said at the first of them.

@@ -2,36 +2,63 @@
 //!
 //! Must never let a secret reference through: it would be sent as it stands.
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics, listing, nearest};
+use super::incremental::Cursor;
 use super::node::{Fields, Node};
+use super::python::render;
+use super::template::{Part, Piece, Placeholder, Source, Template, TemplateError, pieces};
+use super::text::{Role, Settings, expression};
 use crate::address;
-use crate::plan::JsonTemplate;
+use crate::expression::Expression;
+use crate::plan::{PathPart, RowOrder, Target};
 use crate::selector;
-use crate::template::{Part, Piece, Placeholder, Source, Template, TemplateError, pieces, render};
 
 /// What `{incremental.…}` may name.
 const ATTRIBUTES: &[&str] =
     &["start_value", "initial_value", "last_value", "end_value", "lag", "cursor_path", "row_order"];
 
-/// A stream that a placeholder names.
+/// A field of another stream that a placeholder names.
 pub(super) struct Reference {
     pub(super) stream: String,
+    pub(super) field: String,
+    /// It becomes text there.
+    pub(super) in_text: bool,
     pub(super) at: String,
 }
 
 pub(super) struct Placeholders<'d> {
     pub(super) diagnostics: &'d mut Diagnostics,
     has_incremental: bool,
+    settings: Rc<Settings>,
     /// What the paginator writes, into the path if it stands there.
     page_params: Vec<String>,
     references: Vec<Reference>,
 }
 
 impl<'d> Placeholders<'d> {
-    pub(super) fn new(has_incremental: bool, page_params: Vec<String>, diagnostics: &'d mut Diagnostics) -> Self {
-        Self { diagnostics, has_incremental, page_params, references: Vec::new() }
+    /// `separator`: what joins a batch's values.
+    pub(super) fn new(
+        cursor: Option<&Cursor>,
+        separator: Option<String>,
+        page_params: Vec<String>,
+        diagnostics: &'d mut Diagnostics,
+    ) -> Self {
+        let incremental = cursor.map(|cursor| &cursor.incremental);
+        let order = incremental.and_then(|incremental| incremental.row_order).map(|order| match order {
+            RowOrder::Ascending => "asc",
+            RowOrder::Descending => "desc",
+        });
+        let settings = Rc::new(Settings {
+            separator,
+            lag: incremental.and_then(|incremental| incremental.lag).map(plain_number),
+            cursor_path: incremental.map(|incremental| incremental.cursor_path.as_str().into()),
+            row_order: order.map(Value::from),
+        });
+        Self { diagnostics, has_incremental: cursor.is_some(), settings, page_params, references: Vec::new() }
     }
 
     pub(super) fn finish(self) -> Vec<Reference> {
@@ -39,34 +66,63 @@ impl<'d> Placeholders<'d> {
     }
 
     /// Codes: `bad-placeholder`, `unknown-placeholder`, `bad-json-path`.
-    pub(super) fn text(&mut self, text: &str, at: &str) -> Template {
+    pub(super) fn text(&mut self, text: &str, at: &str) -> Expression {
+        self.expression(text, at, Role::Text)
+    }
+
+    fn expression(&mut self, text: &str, at: &str, role: Role) -> Expression {
         match Template::parse(text) {
             Ok(template) => {
-                template.placeholders().for_each(|placeholder| self.check_source(&placeholder.source, at));
-                template
+                let in_text = role != Role::Json || !template.is_one_placeholder();
+                template.placeholders().for_each(|placeholder| self.check_source(&placeholder.source, at, in_text));
+                expression(template, role, &self.settings)
             }
-            Err(error) => self.bad(&error, at),
+            Err(error) => {
+                self.bad(&error, at);
+                Expression::constant("")
+            }
         }
     }
 
     /// A value whose texts and keys may hold placeholders.
-    pub(super) fn json(&mut self, node: &Node<'_>) -> JsonTemplate {
+    pub(super) fn value(&mut self, node: &Node<'_>, role: Role) -> Expression {
         match node.value {
-            Value::String(text) => {
-                let template = self.text(text, &node.at);
-                template.as_literal().map_or(JsonTemplate::Text(template), |text| JsonTemplate::Literal(text.into()))
-            }
+            Value::String(text) => self.expression(text, &node.at, role),
             Value::Array(_) => {
-                literal_if_all(JsonTemplate::List(node.items().iter().map(|item| self.json(item)).collect()))
+                constant_if_all(Expression::List(node.items().iter().map(|item| self.value(item, role)).collect()))
             }
-            Value::Object(_) => literal_if_all(JsonTemplate::Object(self.entries(&node.fields()))),
-            value => JsonTemplate::Literal(value.clone()),
+            Value::Object(_) => constant_if_all(Expression::Object(self.entries(&node.fields(), role))),
+            value => Expression::Constant(value.clone()),
         }
     }
 
-    pub(super) fn entries(&mut self, fields: &Fields<'_>) -> Vec<(Template, JsonTemplate)> {
+    pub(super) fn entries(&mut self, fields: &Fields<'_>, role: Role) -> Vec<(Expression, Expression)> {
         let entries = fields.entries.iter();
-        entries.map(|(key, node)| (self.text(key, &format!("{}/~key", node.at)), self.json(node))).collect()
+        entries.map(|(key, node)| (self.text(key, &format!("{}/~key", node.at)), self.value(node, role))).collect()
+    }
+
+    /// A path as the plan has it.
+    pub(super) fn parts(&self, path: Template) -> Vec<PathPart> {
+        let parts = path.parts.into_iter().map(|part| match part {
+            Part::Literal(literal) => PathPart::Literal(literal),
+            Part::Placeholder(Placeholder { source: Source::Page { param }, .. }) => PathPart::Page(param),
+            placeholder => {
+                PathPart::Value(expression(Template { parts: vec![placeholder] }, Role::Text, &self.settings))
+            }
+        });
+        parts.collect()
+    }
+
+    /// The bounds that go into query parameters of their own.
+    pub(super) fn injections(&self, cursor: &Cursor) -> Vec<(Target, Expression)> {
+        let bounds = [(&cursor.start_param, "start_value"), (&cursor.end_param, "end_value")];
+        let injections = bounds.into_iter().filter_map(|(param, attribute)| {
+            let source = Source::Incremental { attribute: attribute.to_owned() };
+            let part = Part::Placeholder(Placeholder { source, conversion: None, format: None });
+            let value = expression(Template { parts: vec![part] }, Role::Value, &self.settings);
+            Some((Target::Param(param.clone()?), value))
+        });
+        injections.collect()
     }
 
     /// A path: placeholders may also name parameters, which are taken out of `params` and filled in.
@@ -89,7 +145,7 @@ impl<'d> Placeholders<'d> {
             };
             match self.path_field(&name, &node.at, params) {
                 Some(PathField::Source(source)) => {
-                    self.check_source(&source, &node.at);
+                    self.check_source(&source, &node.at, true);
                     template.parts.push(Part::Placeholder(Placeholder { source, conversion, format }));
                 }
                 Some(PathField::Value(value)) => {
@@ -151,14 +207,15 @@ impl<'d> Placeholders<'d> {
         }
     }
 
-    fn check_source(&mut self, source: &Source, at: &str) {
+    fn check_source(&mut self, source: &Source, at: &str, in_text: bool) {
         match source {
             Source::Parent { stream, field } => {
                 if let Err(reason) = selector::check(field) {
                     let message = format!("`{field}` is no JSONPath: {reason}");
                     self.diagnostics.push(Diagnostic::error("bad-json-path", at, message));
                 }
-                self.references.push(Reference { stream: stream.clone(), at: at.to_owned() });
+                let (stream, field) = (stream.clone(), field.clone());
+                self.references.push(Reference { stream, field, in_text, at: at.to_owned() });
             }
             Source::Incremental { attribute } if !ATTRIBUTES.contains(&attribute.as_str()) => {
                 let message = format!("an incremental has no `{attribute}`");
@@ -201,24 +258,30 @@ enum PathField {
 }
 
 /// A list or object without placeholders is a plain value.
-fn literal_if_all(template: JsonTemplate) -> JsonTemplate {
-    match &template {
-        JsonTemplate::List(items) => {
-            let values = items.iter().map(literal).collect::<Option<Vec<Value>>>();
-            values.map_or(template, |values| JsonTemplate::Literal(values.into()))
+fn constant_if_all(expression: Expression) -> Expression {
+    match &expression {
+        Expression::List(items) => {
+            let values = items.iter().map(constant).collect::<Option<Vec<Value>>>();
+            values.map_or(expression, |values| Expression::Constant(values.into()))
         }
-        JsonTemplate::Object(entries) => {
-            let values = entries.iter().map(|(key, value)| Some((key.as_literal()?, literal(value)?)));
+        Expression::Object(entries) => {
+            let values =
+                entries.iter().map(|(key, value)| Some((constant(key)?.as_str()?.to_owned(), constant(value)?)));
             let values = values.collect::<Option<serde_json::Map<_, _>>>();
-            values.map_or(template, |values| JsonTemplate::Literal(values.into()))
+            values.map_or(expression, |values| Expression::Constant(values.into()))
         }
-        _ => template,
+        _ => expression,
     }
 }
 
-fn literal(template: &JsonTemplate) -> Option<Value> {
-    match template {
-        JsonTemplate::Literal(value) => Some(value.clone()),
+fn constant(expression: &Expression) -> Option<Value> {
+    match expression {
+        Expression::Constant(value) => Some(value.clone()),
         _ => None,
     }
+}
+
+/// As it was probably written: a whole number without a fraction.
+fn plain_number(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() < 1e15 { Value::from(number as i64) } else { Value::from(number) }
 }

@@ -9,15 +9,24 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::grammar::INCREMENTAL_PARAM;
+use super::inherited::OfDlt;
 use super::node::{Fields, Node};
+use super::relative;
 use super::resource::Resource;
 use super::response::{jq_program, json_path};
-use crate::incremental::{Format, bound, order, relative};
+use crate::incremental::{Format, bound, order};
 use crate::plan::{Incremental, LastValue, OnMissing, RowOrder};
+
+/// A cursor, and the query parameters that get its bounds.
+pub(super) struct Cursor {
+    pub(super) incremental: Incremental,
+    pub(super) start_param: Option<String>,
+    pub(super) end_param: Option<String>,
+}
 
 /// Codes: `two-incrementals`, `start-only`, `end-without-start`, `empty-range`, `window-without-range`, `bad-window`,
 /// `bad-json-path`, `bad-jq`, `bad-cursor-format`, `bad-moment`, `ambiguous-cursor`, `deprecated`, `no-effect`.
-pub(super) fn incremental(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Option<Incremental> {
+pub(super) fn cursor(resource: &Resource<'_>, diagnostics: &mut Diagnostics) -> Option<Cursor> {
     let own = resource.endpoint.given("incremental").filter(|node| node.value.is_object());
     let params = resource.params.entries.iter();
     let params = params.filter(|(_, node)| node.fields().text("type") == Some(INCREMENTAL_PARAM));
@@ -49,8 +58,6 @@ pub(super) fn incremental(resource: &Resource<'_>, diagnostics: &mut Diagnostics
         cursor_format,
         initial_value,
         end_value,
-        start_param: param.or_else(|| fields.text("start_param")).map(str::to_owned),
-        end_param: fields.text("end_param").map(str::to_owned),
         convert: convert(&fields, diagnostics),
         last_value: match fields.text("last_value_func") {
             Some("min") => LastValue::Min,
@@ -71,13 +78,18 @@ pub(super) fn incremental(resource: &Resource<'_>, diagnostics: &mut Diagnostics
         range_start_open: fields.text("range_start") == Some("open"),
         range_end_closed: fields.text("range_end") == Some("closed"),
         window: fields.number("window"),
+        inherited: Some(&OfDlt),
     };
     check_range(&incremental, &fields, diagnostics);
     if let Some(node) = fields.given("allow_external_schedulers").filter(|node| node.value.as_bool() == Some(true)) {
         let message = "`allow_external_schedulers` does nothing here";
         diagnostics.push(Diagnostic::warning("no-effect", &format!("{}/~key", node.at), message));
     }
-    Some(incremental)
+    Some(Cursor {
+        incremental,
+        start_param: param.or_else(|| fields.text("start_param")).map(str::to_owned),
+        end_param: fields.text("end_param").map(str::to_owned),
+    })
 }
 
 fn cursor_format(fields: &Fields<'_>, diagnostics: &mut Diagnostics) -> Option<Format> {

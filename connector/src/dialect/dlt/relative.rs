@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde_json::Value;
 
-use super::format::Format;
+use crate::incremental::Format;
 
 const UNITS: &str = "units are s, m, h, d, w, mo (months) and y";
 
 /// The length of a `${now…}` or `${today…}` at the start of a text.
-pub fn reference(text: &str) -> Option<usize> {
+pub(super) fn reference(text: &str) -> Option<usize> {
     let inner = text.strip_prefix("${")?.trim_start();
     let name = if inner.starts_with("today") { "today" } else { "now" };
     let behind = inner.strip_prefix(name)?.chars().next()?;
@@ -20,7 +20,7 @@ pub fn reference(text: &str) -> Option<usize> {
 
 /// The value of a text that is such a moment; none: it is no such text. Without a format of its own it is written in
 /// `format`, or else as ISO 8601.
-pub fn value(text: &str, format: Option<&Format>, now: Timestamp) -> Option<Result<Value, String>> {
+pub(super) fn value(text: &str, format: Option<&Format>, now: Timestamp) -> Option<Result<Value, String>> {
     let text = text.trim();
     let inner = text.get(2..text.len().checked_sub(1)?).filter(|_| reference(text) == Some(text.len()))?;
     Some(written(inner, format, now).map_err(|reason| format!("`{text}`: {reason}")))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::config::schema;
+use crate::dialect::dlt::schema;
 
 /// The names of properties whose values are marked, wherever they are.
 fn marked(schema: &Value, name: &str, found: &mut BTreeSet<String>) {

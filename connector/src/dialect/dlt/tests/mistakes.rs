@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{plan, with_endpoint, with_resources};
-use crate::config::{Diagnostic, Severity};
+use crate::dialect::{Diagnostic, Severity};
 
 fn diagnostics(config: &Value) -> Vec<Diagnostic> {
     plan(config).map_or_else(|diagnostics| diagnostics, |(_, warnings)| warnings)

@@ -6,7 +6,7 @@
 use serde_json::{Number, Value};
 
 /// `str(value)`: `None`, `True`, `1.0`, `{'a': [1]}`; a text as it stands.
-pub fn python_text(value: &Value) -> String {
+pub(super) fn python_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         _ => representation(value),
@@ -14,7 +14,7 @@ pub fn python_text(value: &Value) -> String {
 }
 
 /// The value converted, then formatted.
-pub(crate) fn render(value: &Value, conversion: Option<char>, format: &str) -> Result<String, String> {
+pub(super) fn render(value: &Value, conversion: Option<char>, format: &str) -> Result<String, String> {
     let converted = match conversion {
         Some('r') => Some(Value::String(representation(value))),
         Some('a') => Some(Value::String(ascii(&representation(value)))),

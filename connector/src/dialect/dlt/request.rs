@@ -9,10 +9,13 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::grants::{CLIENT, Grants};
 use super::node::{Fields, Node};
 use super::placeholders::Placeholders;
+use super::python::python_text;
 use super::resource::Resource;
+use super::template::{Part, Template};
+use super::text::Role;
 use crate::address::is_absolute;
-use crate::plan::{Body, JsonTemplate, Request};
-use crate::template::{Part, Template, python_text};
+use crate::expression::{Expression, Writer};
+use crate::plan::{Body, Request};
 
 /// What the endpoints share.
 pub(super) struct Client<'a> {
@@ -89,10 +92,12 @@ pub(super) fn request(
     Request {
         method,
         base_url: client.base_url.clone(),
-        path,
+        path: placeholders.parts(path),
         headers: headers(resource, client, placeholders),
         params: query(&params, placeholders),
         body: body(resource, placeholders),
+        injections: Vec::new(),
+        writer: Writer(python_text),
         credential,
     }
 }
@@ -146,7 +151,7 @@ fn headers(
     resource: &Resource<'_>,
     client: &Client<'_>,
     placeholders: &mut Placeholders<'_>,
-) -> Vec<(Template, Template)> {
+) -> Vec<(Expression, Expression)> {
     let own = resource.endpoint.fields("headers");
     let replaced = |name: &str| own.entries.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
     let mut headers = Vec::new();
@@ -157,7 +162,7 @@ fn headers(
         }
         let text = python_text(node.value);
         if !replaced(name) {
-            headers.push((Template::literal(*name), Template::literal(text)));
+            headers.push((Expression::constant(*name), Expression::constant(text)));
         }
     }
     for (name, node) in own.entries.iter().filter(|(_, node)| !node.value.is_null()) {
@@ -168,7 +173,7 @@ fn headers(
         let name = placeholders.text(name, &format!("{}/~key", node.at));
         let value = node
             .text()
-            .map_or_else(|| Template::literal(python_text(node.value)), |text| placeholders.text(text, &node.at));
+            .map_or_else(|| Expression::constant(python_text(node.value)), |text| placeholders.text(text, &node.at));
         headers.push((name, value));
     }
     headers
@@ -205,7 +210,7 @@ fn refuse_reserved(name: &str, node: &Node<'_>, placeholders: &mut Placeholders<
 }
 
 /// The parameters that are left for the query. An incremental's are set when its value is known.
-fn query(params: &Fields<'_>, placeholders: &mut Placeholders<'_>) -> Vec<(Template, JsonTemplate)> {
+fn query(params: &Fields<'_>, placeholders: &mut Placeholders<'_>) -> Vec<(Expression, Expression)> {
     let mut plain = Fields::default();
     for (name, node) in &params.entries {
         match (node.value, node.fields().text("type")) {
@@ -218,7 +223,7 @@ fn query(params: &Fields<'_>, placeholders: &mut Placeholders<'_>) -> Vec<(Templ
             _ => plain.entries.push((name, node.clone())),
         }
     }
-    placeholders.entries(&plain)
+    placeholders.entries(&plain, Role::Value)
 }
 
 /// `json: {}` is a body, `data: {}` is none.
@@ -232,8 +237,8 @@ fn body(resource: &Resource<'_>, placeholders: &mut Placeholders<'_>) -> Body {
     }
     match (data, &resource.json, list) {
         (Some(data), ..) => form(data, placeholders),
-        (None, Some(fields), _) => Body::Json(JsonTemplate::Object(placeholders.entries(fields))),
-        (None, None, Some(list)) => Body::Json(placeholders.json(list)),
+        (None, Some(fields), _) => Body::Json(Expression::Object(placeholders.entries(fields, Role::Json))),
+        (None, None, Some(list)) => Body::Json(placeholders.value(list, Role::Json)),
         (None, None, None) => Body::Empty,
     }
 }
@@ -244,13 +249,16 @@ fn form(data: &Node<'_>, placeholders: &mut Placeholders<'_>) -> Body {
         return Body::Raw(placeholders.text(text, &data.at));
     }
     if data.value.is_object() {
-        return Body::Form(placeholders.entries(&data.fields()));
+        return Body::Form(placeholders.entries(&data.fields(), Role::Value));
     }
     let mut pairs = Vec::new();
     for item in data.items() {
         match item.items().as_slice() {
             [name, value] if name.value.is_string() => {
-                pairs.push((placeholders.text(name.text().unwrap_or_default(), &name.at), placeholders.json(value)));
+                pairs.push((
+                    placeholders.text(name.text().unwrap_or_default(), &name.at),
+                    placeholders.value(value, Role::Value),
+                ));
             }
             _ => {
                 let message = "expected a pair: a name and a value";

@@ -6,8 +6,8 @@
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::grants::Grants;
 use super::node::{Fields, Node};
+use super::python::python_text;
 use crate::plan::{ApiKeyLocation, Authentication, OAuth2, OAuth2Grant};
-use crate::template::python_text;
 
 /// None: there is none to speak of; `check` has said why. Grants the origin of a token URL.
 ///

@@ -4,31 +4,34 @@ use serde_json::{Value, json};
 
 use super::{only_stream, plan, planned, with_endpoint, with_resources};
 use crate::address;
+use crate::expression::Expression;
 use crate::plan::{
-    Action, ApiKeyLocation, Authentication, Body, JsonTemplate, OAuth2Grant, OnMissing, Paginator, ResponseFormat,
-    RowOrder, Selector, Step, Stream, Target, TotalPath, WriteDisposition,
+    Action, ApiKeyLocation, Authentication, Body, Included, OAuth2Grant, OnMissing, Paginator, ParentValue, PathPart,
+    ResponseFormat, RowOrder, Selector, Step, Stream, Target, TotalPath, WriteDisposition,
 };
-use crate::template::{Scope, Source, Template};
 
-/// Every placeholder as `<name>`.
-struct Names;
-
-impl Scope for Names {
-    fn lookup(&self, source: &Source, _: bool) -> Result<Option<Value>, String> {
-        Ok(Some(match source {
-            Source::Parent { stream, field } => format!("<{stream}.{field}>").into(),
-            Source::Incremental { attribute } => format!("<{attribute}>").into(),
-            Source::Page { param } => format!("<{param}>").into(),
-        }))
-    }
+fn text(expression: &Expression) -> String {
+    expression.written_text()
 }
 
-fn text(template: &Template) -> String {
-    template.expand_text(&Names).unwrap().unwrap()
+fn value(expression: &Expression) -> Value {
+    expression.written()
 }
 
-fn value(template: &JsonTemplate) -> Value {
-    template.expand(&Names).unwrap().unwrap()
+fn path_of(stream: &Stream) -> String {
+    let parts = stream.request.path.iter().map(|part| match part {
+        PathPart::Literal(literal) => literal.clone(),
+        PathPart::Value(expression) => text(expression),
+        PathPart::Page(param) => format!("{{{param}}}"),
+    });
+    parts.collect()
+}
+
+fn injections(stream: &Stream) -> Vec<String> {
+    let injections = stream.request.injections.iter().map(|(target, expression)| match target {
+        Target::Param(name) | Target::Body(name) => format!("{name}={}", text(expression)),
+    });
+    injections.collect()
 }
 
 fn query(stream: &Stream) -> Value {
@@ -52,19 +55,19 @@ fn urls_are_joined_as_dlt_joins_them() {
         ("https://a.b", "{flag}", json!({"flag": true}), "https://a.b/True"),
         ("https://a.b", "{n:04d}", json!({"n": 7}), "https://a.b/0007"),
         ("https://a.b", "https://{sub}.c.d/{sub}", json!({"sub": "s"}), "https://s.c.d/s"),
-        ("https://a.b", "{{x}}/{resources.p.id}", json!({}), "https://a.b/{x}/<p.id>"),
+        ("https://a.b", "{{x}}/{resources.p.id}", json!({}), "https://a.b/{x}/{resources.p.id}"),
         (
             "https://a.b",
             "{id}",
             json!({"id": {"type": "resolve", "resource": "p", "field": "a.b[0]"}}),
-            "https://a.b/<p.a.b[0]>",
+            "https://a.b/{resources.p.a.b[0]}",
         ),
         ("https://a.b", "{s}/x", json!({"s": "{not} a placeholder"}), "https://a.b/%7Bnot%7D%20a%20placeholder/x"),
     ] {
         let endpoint = json!({"path": path, "params": params});
         let config = json!({"client": {"base_url": base}, "resources": ["p", {"name": "c", "endpoint": endpoint}]});
         let stream = planned(&config).streams.remove(1);
-        assert_eq!(address::join(&stream.request.base_url, &text(&stream.request.path)), expected, "{path}");
+        assert_eq!(address::join(&stream.request.base_url, &path_of(&stream)), expected, "{path}");
         assert!(stream.request.params.is_empty(), "path parameters leave the query: {path}");
     }
 }
@@ -202,7 +205,7 @@ fn headers_of_the_client_are_literal_and_give_way() {
     });
     let headers = planned(&config).streams.remove(1).request.headers;
     let headers: Vec<(String, String)> = headers.iter().map(|(name, value)| (text(name), text(value))).collect();
-    let expected = [("X-A", "{{x}}"), ("X-N", "5"), ("X-B", "<p.id>"), ("<p.k>", "v{}")];
+    let expected = [("X-A", "{{x}}"), ("X-N", "5"), ("X-B", "{resources.p.id}"), ("{resources.p.k}", "v{}")];
     assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
@@ -314,10 +317,11 @@ fn parents_come_before_their_children() {
     let parent = streams[1].parent.as_ref().unwrap();
     assert_eq!(
         (parent.stream.as_str(), parent.include.as_slice(), parent.batch_size),
-        ("parent", &["id".to_owned()][..], 1)
+        ("parent", &[Included { field: "id".to_owned(), target: "_parent_id".to_owned() }][..], 1)
     );
     let parent = streams[4].parent.as_ref().unwrap();
-    assert_eq!((parent.batch_size, parent.separator.as_str()), (10, "|"));
+    assert_eq!(parent.batch_size, 10);
+    assert_eq!(parent.values, [ParentValue { path: "id".to_owned(), spreads: true }]);
 }
 
 #[test]
@@ -326,19 +330,19 @@ fn incrementals_are_read_from_either_place() {
         "params": {"since": {"type": "incremental", "cursor_path": "u", "initial_value": 3, "convert": "."}, "x": 1}
     })));
     let incremental = stream.incremental.as_ref().unwrap();
-    assert_eq!((incremental.start_param.as_deref(), incremental.end_param.as_deref()), (Some("since"), None));
+    assert_eq!(injections(&stream), ["since={incremental.start_value}"]);
     assert_eq!((incremental.initial_value.clone(), incremental.convert.as_deref()), (Some(json!(3)), Some(".")));
     assert_eq!((query(&stream), incremental.primary_key.clone()), (json!({"x": 1}), None));
 
-    let incremental = only_stream(&with_endpoint(json!({
+    let stream = only_stream(&with_endpoint(json!({
         "incremental": {
             "cursor_path": "u", "start_param": "a", "end_param": "b", "initial_value": 1, "end_value": 9, "primary_key": [],
             "row_order": "desc", "on_cursor_value_missing": "include", "lag": 1.5, "range_start": "open", "range_end": "closed", "window": 2
         },
         "params": {"q": "{incremental.start_value}"}
     })));
-    let incremental = incremental.incremental.unwrap();
-    assert_eq!((incremental.start_param.as_deref(), incremental.end_param.as_deref()), (Some("a"), Some("b")));
+    assert_eq!(injections(&stream), ["a={incremental.start_value}", "b={incremental.end_value}"]);
+    let incremental = stream.incremental.unwrap();
     assert_eq!((incremental.primary_key, incremental.row_order), (Some(vec![]), Some(RowOrder::Descending)));
     assert_eq!(
         (incremental.on_cursor_value_missing, incremental.lag, incremental.window),
@@ -434,7 +438,7 @@ fn a_page_number_may_stand_in_the_path() {
     // A value of that name among the parameters is meant for the path.
     let bound =
         only_stream(&with_endpoint(json!({"path": "list/{page}", "params": {"page": 7}, "paginator": "page_number"})));
-    assert_eq!((text(&bound.request.path), bound.selector), ("list/7".to_owned(), Selector::Path("$".to_owned())));
+    assert_eq!((path_of(&bound), bound.selector), ("list/7".to_owned(), Selector::Path("$".to_owned())));
 }
 
 #[test]

@@ -2,25 +2,25 @@
 
 use jiff::Timestamp;
 
-use super::python::{Format, python_text};
-use crate::incremental::relative;
+use crate::dialect::dlt::python::{Format, python_text};
+use crate::dialect::dlt::relative;
 
 /// A part of a text, before it is known what names refer to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Piece {
+pub(crate) enum Piece {
     Literal(String),
     Field { name: String, conversion: Option<char>, format: Option<String> },
 }
 
 /// A text that is no template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateError {
+pub(crate) struct TemplateError {
     /// The part of the text that is wrong, without its braces.
-    pub expression: String,
+    pub(crate) expression: String,
     /// What is wrong with it.
-    pub reason: String,
+    pub(crate) reason: String,
     /// It is well-formed, but nobody knows the name.
-    pub unknown_name: bool,
+    pub(crate) unknown_name: bool,
 }
 
 impl TemplateError {
@@ -35,7 +35,7 @@ impl TemplateError {
 }
 
 /// Literal texts and placeholders, in order; neighbouring literals are one piece.
-pub fn pieces(text: &str) -> Result<Vec<Piece>, TemplateError> {
+pub(crate) fn pieces(text: &str) -> Result<Vec<Piece>, TemplateError> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;

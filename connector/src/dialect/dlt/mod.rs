@@ -5,29 +5,30 @@
 
 mod auth;
 mod check;
-mod diagnostic;
 mod grammar;
 mod grants;
 mod hints;
 mod incremental;
-mod node;
+mod inherited;
 mod paginator;
 mod parents;
 mod placeholders;
+mod python;
+mod relative;
 mod request;
 mod resource;
 mod response;
 mod schema;
 mod shape;
+mod template;
+mod text;
 
 use serde_json::Value;
 
-pub use diagnostic::{Diagnostic, Severity};
-
-use crate::plan::{Grant, Plan, Stream};
-use diagnostic::Diagnostics;
+use super::diagnostic::{self, Diagnostic, Diagnostics};
+use super::node::{self, Node};
+use crate::plan::{Grant, MissingField, Plan, Stream, Words};
 use grants::Grants;
-use node::Node;
 use parents::Child;
 use placeholders::Placeholders;
 use request::Client;
@@ -56,12 +57,33 @@ pub fn schema() -> Value {
     schema::schema(&grammar::CONFIG)
 }
 
+/// dlt's own words, which users look for, and its keys.
+const WORDS: Words = Words {
+    no_bound_in_url: "a placeholder in the path has no value: give the incremental an `initial_value`",
+    no_cursor: "Set `on_cursor_value_missing` to `include` or `exclude` if that is right",
+    no_records: "say so with `response_actions`: `content` of it, `action: ignore`",
+    no_parent_field: |missing| {
+        let MissingField { parent, field, target, available } = missing;
+        let purpose = match target {
+            Some(target) => format!("include it in child records under `{target}`"),
+            None => format!("bind it to `{{resources.{parent}.{field}}}`"),
+        };
+        let available = available.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        format!(
+            "Resource expects a field `{field}` to be present in the incoming data from resource `{parent}` in order to \
+             {purpose}. Available parent fields are: [{available}]"
+        )
+    },
+};
+
 /// One stream, and where it refers to other streams.
 fn child(resource: &Resource<'_>, client: &Client<'_>, grants: &mut Grants, diagnostics: &mut Diagnostics) -> Child {
-    let incremental = incremental::incremental(resource, diagnostics);
+    let cursor = incremental::cursor(resource, diagnostics);
     let page_params = paginator::page_params(resource, client.paginator.as_ref());
-    let mut placeholders = Placeholders::new(incremental.is_some(), page_params.clone(), diagnostics);
-    let request = request::request(resource, client, grants, &mut placeholders);
+    let separator = parents::separator(resource);
+    let mut placeholders = Placeholders::new(cursor.as_ref(), separator, page_params.clone(), diagnostics);
+    let mut request = request::request(resource, client, grants, &mut placeholders);
+    request.injections = cursor.as_ref().map(|cursor| placeholders.injections(cursor)).unwrap_or_default();
     let references = placeholders.finish();
     let hints = hints::hints(resource, diagnostics);
     let stream = Stream {
@@ -76,9 +98,10 @@ fn child(resource: &Resource<'_>, client: &Client<'_>, grants: &mut Grants, diag
         paginator: paginator::paginator(resource, client.paginator.as_ref(), diagnostics),
         selector: response::selector(resource, &page_params, diagnostics),
         response_actions: response::actions(resource, diagnostics),
-        incremental,
+        incremental: cursor.map(|cursor| cursor.incremental),
         steps: response::steps(resource, diagnostics),
         format: response::format(resource, diagnostics),
+        words: &WORDS,
     };
     Child::new(stream, resource, references)
 }
