@@ -6,6 +6,7 @@ mod cells;
 mod duckdb;
 mod families;
 mod files;
+mod json_lines;
 mod layout;
 mod pipeline_state;
 mod postgres;
