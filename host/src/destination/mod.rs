@@ -33,6 +33,11 @@ pub trait Destination: Send {
     /// What it can do, so that a run is refused before it begins and not in its middle.
     fn capabilities(&self) -> Capabilities;
 
+    /// What it may hold in memory of its own, where it has a limit on that. Called before anything is read or loaded.
+    fn limit_memory(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// What earlier runs of the pipeline left; nothing (`Stored::default()`) the first time.
     fn read(&mut self, pipeline: &str) -> Result<Stored>;
 
