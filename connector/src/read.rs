@@ -254,7 +254,8 @@ impl<H: Http> Reader<H> {
         let request = self.request()?;
         let Some(mut response) = self.exchange(&request)? else { return Ok(None) };
         let stream = &self.prepared.stream;
-        let known = self.selector.as_ref().filter(|_| !self.looks_into_records()).and_then(Selector::keys);
+        let unseen = self.slice.include.is_empty() && self.incremental.is_none();
+        let known = self.selector.as_ref().filter(|_| unseen).and_then(Selector::keys);
         let document = format::read(&stream.format, &request, &mut response, &stream.name, known)?;
         graphql::refuse_errors(&self.request, &document).map_err(|error| error.within(&stream.name))?;
         let detect = || selection::detect(&document, &stream.name, &self.log);
@@ -272,7 +273,7 @@ impl<H: Http> Reader<H> {
 
     /// Whether anything is taken out of records, or changed in them; otherwise they go to the host as they came.
     fn looks_into_records(&self) -> bool {
-        !self.slice.include.is_empty() || !self.prepared.steps.is_empty() || self.incremental.is_some()
+        !(self.slice.include.is_empty() && self.prepared.steps.is_empty() && self.incremental.is_none())
     }
 
     fn request(&self) -> Result<HttpRequest, Error> {

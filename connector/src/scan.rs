@@ -243,12 +243,14 @@ pub struct Members<'a> {
     pub end: Option<usize>,
     /// Of the value that came last, if that is an array.
     pub shape: Option<Shape>,
+    /// A key has escapes in it.
+    pub has_escapes: bool,
 }
 
 impl<'a> Members<'a> {
     pub fn of(object: &'a str) -> Self {
         let start = object.len() - object.trim_ascii_start().len();
-        Self { text: object, at: start, end: None, shape: None }
+        Self { text: object, at: start, end: None, shape: None, has_escapes: false }
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
@@ -266,7 +268,7 @@ impl<'a> Members<'a> {
     fn value_end(&mut self, at: usize) -> Option<usize> {
         self.shape = None;
         match self.byte(at)? {
-            b'"' => Some(text_end(self.text.as_bytes(), at + 1)? + 1),
+            b'"' => Some(text_end(self.text.as_bytes(), at + 1)?.0 + 1),
             b'{' => Some(at + end(self.text.get(at..)?)?),
             b'[' => {
                 let (length, shape) = array(self.text.get(at..)?)?;
@@ -301,7 +303,8 @@ impl<'a> Iterator for Members<'a> {
             }
             _ => return None,
         }
-        let key_end = text_end(self.text.as_bytes(), key + 1)?;
+        let (key_end, has_escapes) = text_end(self.text.as_bytes(), key + 1)?;
+        self.has_escapes |= has_escapes;
         let colon = self.skip_blanks(key_end + 1);
         let value = self.skip_blanks(colon + 1);
         let value_end = self.value_end(value).filter(|_| self.byte(colon) == Some(b':'))?;
@@ -315,11 +318,12 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// Where the JSON text that begins behind the quote before `at` has its closing quote.
-fn text_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+/// Where the JSON text that begins behind the quote before `at` has its closing quote, and whether escapes stand before it.
+fn text_end(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
     let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let mut has_escapes = false;
     while let Some(part) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*part);
         let found = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
@@ -329,14 +333,18 @@ fn text_end(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         at += found.trailing_zeros() as usize / 8;
         if bytes[at] == b'"' {
-            return Some(at);
+            return Some((at, has_escapes));
         }
+        has_escapes = true;
         at += 2;
     }
     loop {
         match bytes.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => at += 2,
+            b'"' => return Some((at, has_escapes)),
+            b'\\' => {
+                has_escapes = true;
+                at += 2;
+            }
             _ => at += 1,
         }
     }

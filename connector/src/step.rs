@@ -6,6 +6,7 @@
 mod parts;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use jaq_core::load::{self, Arena, File, Loader};
 use jaq_core::{Compiler, Ctx, Filter, Vars, data, unwrap_valr};
@@ -98,11 +99,15 @@ impl Step {
             let outputs = self.apply_to_parts(text);
             match (self, outputs) {
                 (_, None) => {}
-                (Self::Filter(_), Some(outputs)) => {
-                    kept.extend((!outputs.is_empty()).then_some(record));
+                (Self::Filter(_), Some(outputs)) if !outputs.is_empty() => {
+                    kept.push(record);
                     return Ok(());
                 }
                 (_, Some(outputs)) => {
+                    // What does not go on as it is: nobody else will see whether it is JSON.
+                    if !outputs.iter().any(|output| matches!(output, Record::Text(_))) {
+                        check_json(text)?;
+                    }
                     kept.extend(outputs);
                     return Ok(());
                 }
@@ -130,14 +135,14 @@ impl Step {
     fn apply_to_parts(&self, text: &str) -> Option<Vec<Record<'static>>> {
         let program = self.program();
         let parts = program.parts.as_ref()?;
-        let wanted = wanted(text, parts)?;
+        let wanted = Wanted::of(text, parts)?;
         let most = if matches!(self, Self::YieldMap(_)) { usize::MAX } else { 1 };
         let mut records = Vec::new();
-        for output in program.run(Val::obj(wanted.clone())).take(most) {
+        for output in program.run(Val::obj(wanted.fields.clone())).take(most) {
             let output = output.ok()?;
             match self {
                 Self::Filter(_) => records.extend(is_true(&output).then_some(Record::Value(output))),
-                _ if parts.keeps_others => records.push(Record::Text(Cow::Owned(with(text, &wanted, &output)?))),
+                _ if parts.keeps_others => records.push(Record::Text(Cow::Owned(wanted.changed(text, &output)?))),
                 _ => records.push(Record::Value(output)),
             }
         }
@@ -154,7 +159,10 @@ enum Record<'a> {
 impl Record<'_> {
     fn value(&self) -> Result<Val, Error> {
         match self {
-            Self::Text(text) => parse(text),
+            Self::Text(text) => {
+                check_json(text)?;
+                parse(text)
+            }
             Self::Value(value) => Ok(value.clone()),
         }
     }
@@ -164,56 +172,52 @@ fn is_true(value: &Val) -> bool {
     !matches!(value, Val::Null | Val::Bool(false))
 }
 
-/// The fields of an object that a program wants. None: it is no object, or a key comes twice or has escapes in it.
-fn wanted(text: &str, parts: &Parts) -> Option<Map> {
-    let mut wanted = Map::default();
-    let mut members = Members::of(text);
-    for (key, value) in members.by_ref() {
-        if parts.keys.contains(key) && wanted.insert(Val::from(key.to_owned()), parse(value).ok()?).is_some()
-            || key.contains('\\')
-        {
-            return None;
-        }
-    }
-    members.end.map(|_| wanted)
+/// The fields of an object that a program wants, and where their values stand.
+struct Wanted {
+    fields: Map,
+    places: Vec<Range<usize>>,
+    /// Where the object ends: its last bracket.
+    end: usize,
 }
 
-/// An object in whose text the fields that were read have the values that a program gave them. None: it did more than that.
-fn with(text: &str, read: &Map, output: &Val) -> Option<String> {
-    let Val::Obj(output) = output else { return None };
-    if !read.keys().all(|key| output.contains_key(key)) {
-        return None;
-    }
-    let mut changed = String::with_capacity(text.len() + 64);
-    let mut push = |key: &str, value: &str| {
-        changed.push_str(if changed.is_empty() { "{\"" } else { ",\"" });
-        changed.extend([key, "\":", value]);
-    };
-    let mut left = output.iter().filter(|(key, _)| !read.contains_key(*key)).collect::<Vec<_>>();
-    let mut next = read.keys();
-    let mut awaited = next.next();
-    for (key, value) in Members::of(text) {
-        match awaited {
-            Some(read) if is_text(read, key) => {
-                push(key, &print(output.get(read)?).ok()?);
-                awaited = next.next();
+impl Wanted {
+    /// None: it is no object, or a key comes twice or has escapes in it.
+    fn of(text: &str, parts: &Parts) -> Option<Self> {
+        let (mut fields, mut places) = (Map::default(), Vec::new());
+        let mut members = Members::of(text);
+        for (key, value) in members.by_ref() {
+            if parts.keys.iter().any(|wanted| wanted == key) {
+                let start = value.as_ptr().addr() - text.as_ptr().addr();
+                places.push(start..start + value.len());
+                if fields.insert(Val::from(key.to_owned()), parse(value).ok()?).is_some() {
+                    return None;
+                }
             }
-            _ => push(key, value),
         }
+        let end = members.end.filter(|_| !members.has_escapes)?;
+        Some(Self { fields, places, end: end - 1 })
     }
-    for (key, value) in left.drain(..) {
-        let key = print(key).ok()?;
-        push(key.strip_prefix('"')?.strip_suffix('"')?, &print(value).ok()?);
-    }
-    if changed.is_empty() {
-        changed.push('{');
-    }
-    changed.push('}');
-    Some(changed)
-}
 
-fn is_text(value: &Val, text: &str) -> bool {
-    matches!(value, Val::TStr(bytes) if bytes.as_ref() == text.as_bytes())
+    /// The object's text with the values that a program gave these fields, and with the fields that it added. None: it did
+    /// more than that.
+    fn changed(&self, text: &str, output: &Val) -> Option<String> {
+        let Val::Obj(output) = output else { return None };
+        let mut changed = String::with_capacity(text.len() + 64);
+        let mut copied = 0;
+        for (key, place) in self.fields.keys().zip(&self.places) {
+            changed.push_str(text.get(copied..place.start)?);
+            changed.push_str(&print(output.get(key)?).ok()?);
+            copied = place.end;
+        }
+        changed.push_str(text.get(copied..self.end)?.trim_ascii_end());
+        for (key, value) in output.iter().filter(|(key, _)| !self.fields.contains_key(*key)) {
+            let Val::TStr(_) = key else { return None };
+            changed.push_str(if changed.ends_with('{') { "" } else { "," });
+            changed.extend([&print(key).ok()?, ":", &print(value).ok()?]);
+        }
+        changed.push('}');
+        Some(changed)
+    }
 }
 
 /// Sends each record through the steps, in order.
@@ -236,6 +240,12 @@ pub fn apply<'a>(steps: &[Step], records: Vec<Cow<'a, str>>) -> Result<Vec<Cow<'
         }
     }
     Ok(results)
+}
+
+/// A record's fields come apart whatever stands between them, and jq reads more than JSON.
+fn check_json(record: &str) -> Result<(), Error> {
+    let checked = serde_json::from_str::<IgnoredAny>(record);
+    checked.map(drop).map_err(|error| Error::BadData(format!("a record is not JSON: {error}: {}", excerpt(record))))
 }
 
 fn parse(raw: &str) -> Result<Val, Error> {
@@ -290,9 +300,9 @@ mod tests {
         let records = [r#"{"id": 1.00}"#, r#"{"id": 2}"#];
         let cases: [(Vec<plan::Step>, &[&str]); 8] = [
             (vec![filter(".id > 1")], &[r#"{"id": 2}"#]),
-            (vec![map(".id *= 10"), filter(".id == 10")], &[r#"{"id":10.0}"#]),
-            (vec![filter(".id == 2"), map(".id *= 10")], &[r#"{"id":20}"#]),
-            (vec![map(".x = 1"), filter(".id == 1")], &[r#"{"id":1.00,"x":1}"#]),
+            (vec![map(".id *= 10"), filter(".id == 10")], &[r#"{"id": 10.0}"#]),
+            (vec![filter(".id == 2"), map(".id *= 10")], &[r#"{"id": 20}"#]),
+            (vec![map(".x = 1"), filter(".id == 1")], &[r#"{"id": 1.00,"x":1}"#]),
             (vec![map("length")], &["1", "1"]),
             (vec![yield_map("., {n: .id}"), filter(".n == 2")], &[r#"{"n":2}"#]),
             (vec![map("empty")], &[]),
@@ -360,6 +370,19 @@ mod tests {
         let map = [plan::Step::Map(".x = 1".to_owned())];
         let record = r#"{"a":12345678901234567890123,"b":0.10,"c":1e400}"#;
         assert_eq!(run(&map, &[record]).unwrap(), [record.replace('}', ",\"x\":1}")]);
+    }
+
+    #[test]
+    fn what_no_step_looks_at_is_json_or_goes_on_as_it_is() {
+        let step = |step: plan::Step, record| run(&[step], &[record]);
+        let record = r#"{"id":1,"x":nope}"#;
+        let [no, yes] = [".id > 1", ".id == 1"].map(|text| plan::Step::Filter(text.to_owned()));
+        assert!(matches!(step(no, record), Err(Error::BadData(_))));
+        assert_eq!(step(yes, record).unwrap(), [record]);
+        let [value, whole, changed] = [".id", "length", ".y = 1"].map(|text| plan::Step::Map(text.to_owned()));
+        assert!(matches!(step(value, record), Err(Error::BadData(_))));
+        assert!(matches!(step(whole, r#"{"id":NaN}"#), Err(Error::BadData(_))));
+        assert_eq!(step(changed, record).unwrap(), [r#"{"id":1,"x":nope,"y":1}"#]);
     }
 
     #[test]

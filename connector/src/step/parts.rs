@@ -14,7 +14,7 @@ use jaq_core::path::{Part, Path};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts {
     /// The fields that it reads and writes.
-    pub(super) keys: BTreeSet<String>,
+    pub(super) keys: Vec<String>,
     /// Its outputs are the object, of which only these fields are changed; otherwise they come of these fields alone.
     pub(super) keeps_others: bool,
 }
@@ -33,7 +33,7 @@ pub(super) fn of(program: &str) -> Option<Parts> {
     let term = jaq_core::load::parse(program, |parser| parser.term())?;
     let mut keys = BTreeSet::new();
     let output = output(&term, &mut keys)?;
-    Some(Parts { keys, keeps_others: output == Output::Object })
+    Some(Parts { keys: keys.into_iter().collect(), keeps_others: output == Output::Object })
 }
 
 fn output(term: &Term<&str>, keys: &mut BTreeSet<String>) -> Option<Output> {
