@@ -51,7 +51,6 @@ pub(super) struct DuckDb {
 
 impl DuckDb {
     fn connect(&mut self) -> Result<()> {
-        create(&self.path).map_err(|error| unopened(&self.path, error))?;
         self.connection = Some(connect(&self.path).map_err(|error| unopened(&self.path, error))?);
         self.set_memory()
     }
@@ -66,20 +65,7 @@ impl DuckDb {
     }
 }
 
-/// Makes the file unless it is there, under another name first: one that is half made would be no DuckDB file for ever.
-fn create(path: &Path) -> std::result::Result<(), Cause> {
-    if path.exists() {
-        return Ok(());
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = Path::new(&name);
-    connect(new)?.close().map_err(|(_, error)| error)?;
-    std::fs::rename(new, path)?;
-    Ok(())
-}
-
-fn connect(path: &Path) -> duckdb::Result<Connection> {
+fn connect(path: &Path) -> std::result::Result<Connection, Cause> {
     let spill = path.with_extension("spill");
     let config = Config::default()
         .max_memory(&format!("{MEMORY_LIMIT}MB"))?
@@ -91,7 +77,16 @@ fn connect(path: &Path) -> duckdb::Result<Connection> {
     let connection = Connection::open_in_memory_with_flags(config)?;
     // DuckDB names a database after its file: `pm.duckdb` with a dataset `pm` would make the name `pm` ambiguous.
     let catalog = identifier(CATALOG);
-    connection.execute_batch(&format!("ATTACH {} AS {catalog}; USE {catalog}", literal(&path.to_string_lossy())))?;
+    let attach = |file: &Path| format!("ATTACH {} AS {catalog}", literal(&file.to_string_lossy()));
+    if !path.exists() {
+        // Under another name first: a file that is half made would be no DuckDB file for ever.
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = Path::new(&name);
+        connection.execute_batch(&format!("{}; DETACH {catalog}", attach(new)))?;
+        std::fs::rename(new, path)?;
+    }
+    connection.execute_batch(&format!("{}; USE {catalog}", attach(path)))?;
     Ok(connection)
 }
 
