@@ -189,13 +189,15 @@ impl Wanted {
             if parts.keys.iter().any(|wanted| wanted == key) {
                 let start = value.as_ptr().addr() - text.as_ptr().addr();
                 places.push(start..start + value.len());
+                check_json(value).ok()?;
                 if fields.insert(Val::from(key.to_owned()), parse(value).ok()?).is_some() {
                     return None;
                 }
             }
         }
         let end = members.end.filter(|_| !members.has_escapes)?;
-        Some(Self { fields, places, end: end - 1 })
+        let is_all = text.get(end..).is_some_and(|rest| rest.trim_ascii().is_empty());
+        is_all.then(|| Self { fields, places, end: end - 1 })
     }
 
     /// The object's text with the values that a program gave these fields, and with the fields that it added. None: it did
@@ -382,7 +384,10 @@ mod tests {
         let [value, whole, changed] = [".id", "length", ".y = 1"].map(|text| plan::Step::Map(text.to_owned()));
         assert!(matches!(step(value, record), Err(Error::BadData(_))));
         assert!(matches!(step(whole, r#"{"id":NaN}"#), Err(Error::BadData(_))));
-        assert_eq!(step(changed, record).unwrap(), [r#"{"id":1,"x":nope,"y":1}"#]);
+        assert_eq!(step(changed.clone(), record).unwrap(), [r#"{"id":1,"x":nope,"y":1}"#]);
+        for record in [r#"{"y":NaN}"#, r#"{"y":nope}"#, r#"{"id":1} x"#] {
+            assert!(matches!(step(changed.clone(), record), Err(Error::BadData(_))), "{record}");
+        }
     }
 
     #[test]
