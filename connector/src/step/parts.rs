@@ -188,9 +188,12 @@ fn literal(term: &Term<&str>) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// The fields, and whether the others are kept.
+    type Said<'a> = Option<(&'a [&'a str], bool)>;
+
     #[test]
     fn programs_say_which_fields_they_want() {
-        let cases: [(&str, Option<(&[&str], bool)>); 34] = [
+        let cases: [(&str, Said<'_>); 34] = [
             (".id > 0", Some((&["id"], false))),
             (".a.b[0].c == .d", Some((&["a", "d"], false))),
             (".a[.b]", Some((&["a", "b"], false))),

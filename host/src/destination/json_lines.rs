@@ -6,14 +6,14 @@
 use std::io::Write;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, Float64Array, Int16Array, Int32Array, Int64Array,
+    Array as _, ArrayRef, AsArray as _, BooleanArray, Date32Array, Float64Array, Int16Array, Int32Array, Int64Array,
     RecordBatch, StringArray,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use lexical_core::FormattedSize;
+use lexical_core::FormattedSize as _;
 
 /// So many bytes are written at once.
 const AT_ONCE: usize = 128 << 10;
