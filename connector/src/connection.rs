@@ -7,6 +7,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use serde::de::IgnoredAny;
+
 use crate::document;
 use crate::error::Error;
 use crate::explain;
@@ -35,9 +37,10 @@ pub enum Records<'a> {
 impl<'a> Records<'a> {
     fn items(self) -> Result<Vec<&'a str>, Error> {
         match self {
-            Self::JsonArray(text) => {
-                document::items(text).ok_or_else(|| Error::other("the parent's records are not a JSON array"))
-            }
+            Self::JsonArray(text) => serde_json::from_str::<IgnoredAny>(text)
+                .ok()
+                .and_then(|_| document::items(text))
+                .ok_or_else(|| Error::other("the parent's records are not a JSON array")),
             Self::JsonLines(text) => Ok(text.lines().map(str::trim_ascii).filter(|line| !line.is_empty()).collect()),
         }
     }

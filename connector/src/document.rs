@@ -1,7 +1,8 @@
 //! A response's JSON text, parsed only as deep as somebody looks.
 //!
 //! Everything here hands out slices of the text as it came: it must never print a value again, so that records keep
-//! every digit, and a page that nothing changes costs one scan and one copy.
+//! every digit. A page that nothing changes costs a look at its brackets and one copy: that its records are JSON is for the
+//! host to see, which reads them anyway.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -12,12 +13,17 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::scan::{self, Members, Shape};
+use crate::selector::Key;
+
 /// A JSON text whose top-level fields have been found.
 #[derive(Debug)]
 pub struct Document {
     text: String,
     /// Where each top-level field's value lies; none when the text is not an object.
     fields: Option<Vec<Located>>,
+    /// Of the array that was looked for, with where it begins.
+    shape: Option<(usize, Shape)>,
     value: OnceCell<Value>,
 }
 
@@ -35,9 +41,23 @@ impl Document {
     /// Checks that the text is JSON and finds its top-level fields, in one scan.
     pub fn parse(text: String) -> Result<Self, NotJson> {
         match locate(&text) {
-            Ok(fields) => Ok(Self { text, fields, value: OnceCell::new() }),
+            Ok(fields) => Ok(Self { text, fields, shape: None, value: OnceCell::new() }),
             Err(error) => Err(NotJson { error, text }),
         }
+    }
+
+    /// As `parse`, but of the array down these keys only the end is looked for: whether it is JSON is checked by who takes
+    /// it.
+    pub fn parse_around(text: String, keys: &[Key]) -> Result<Self, NotJson> {
+        match Around::of(&text, keys) {
+            Some(Around { fields, shape }) => Ok(Self { text, fields, shape, value: OnceCell::new() }),
+            None => Self::parse(text),
+        }
+    }
+
+    /// The shape of an array in here, if it is known.
+    pub fn shape(&self, array: &str) -> Option<Shape> {
+        self.shape.filter(|(start, _)| *start == place(array, &self.text)).map(|(_, shape)| shape)
     }
 
     pub fn text(&self) -> &str {
@@ -77,6 +97,64 @@ fn locate(text: &str) -> Result<Option<Vec<Located>>, serde_json::Error> {
     };
     let found = serde_json::from_str::<Fields<'_>>(text)?.0;
     Ok(Some(found.into_iter().map(|(name, raw)| (name.into_owned(), position(raw))).collect()))
+}
+
+/// Where a part of a text begins.
+fn place(part: &str, text: &str) -> usize {
+    part.as_ptr().addr().wrapping_sub(text.as_ptr().addr())
+}
+
+/// What is found around an array whose items are not looked at.
+#[derive(Default)]
+struct Around {
+    fields: Option<Vec<Located>>,
+    shape: Option<(usize, Shape)>,
+}
+
+impl Around {
+    /// None: it is not that simple, or no JSON.
+    fn of(text: &str, keys: &[Key]) -> Option<Self> {
+        let json = text.trim_ascii();
+        let mut around = Self::default();
+        if keys.is_empty() {
+            let (end, shape) = scan::array(goes_through(json)).filter(|_| kind(json) == Kind::Array)?;
+            around.shape = Some((place(json, text), shape));
+            return (end == json.len()).then_some(around);
+        }
+        let mut fields = Vec::new();
+        let mut members = Members::of(goes_through(json));
+        while let Some((key, value)) = members.next() {
+            around.check(text, key, value, members.shape, keys)?;
+            let at = place(value, text);
+            fields.push((key.to_owned(), at..at + value.len()));
+        }
+        around.fields = Some(fields);
+        (members.end == Some(json.len())).then_some(around)
+    }
+
+    /// Checks a member, but for the array down these keys.
+    fn check(&mut self, text: &str, key: &str, value: &str, shape: Option<Shape>, keys: &[Key]) -> Option<()> {
+        if key.bytes().any(|byte| byte == b'\\' || byte < b' ') {
+            return None;
+        }
+        match (keys, shape) {
+            ([Key::Name(name)], Some(shape)) if name == key => {
+                self.shape = Some((place(value, text), shape));
+                return Some(());
+            }
+            ([Key::Name(name), inner @ ..], None)
+                if name == key && !inner.is_empty() && kind(value) == Kind::Object =>
+            {
+                let mut members = Members::of(value);
+                while let Some((key, value)) = members.next() {
+                    self.check(text, key, value, members.shape, inner)?;
+                }
+                return members.end.map(drop);
+            }
+            _ => {}
+        }
+        serde_json::from_str::<IgnoredAny>(value).ok().map(drop)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +212,13 @@ pub fn field<'a>(raw: &'a str, name: &str) -> Option<&'a str> {
     if kind(raw) != Kind::Object {
         return None;
     }
-    let mut deserializer = serde_json::Deserializer::from_str(goes_through(raw));
-    deserializer.deserialize_map(FieldNamed(name)).ok().flatten()
+    let is_name = |key: &str| key == name || (key.contains('\\') && unescaped(key).as_deref() == Some(name));
+    Members::of(goes_through(raw)).filter(|(key, _)| is_name(key)).last().map(|(_, value)| value)
+}
+
+/// What a key says that has escapes in it.
+fn unescaped(key: &str) -> Option<String> {
+    serde_json::from_str(&format!("\"{key}\"")).ok()
 }
 
 /// The names of an object's fields, for messages.
@@ -157,23 +240,13 @@ pub fn items(raw: &str) -> Option<Vec<&str>> {
     if kind(raw) != Kind::Array {
         return None;
     }
-    serde_json::from_str::<Vec<&RawValue>>(goes_through(raw))
-        .ok()
-        .map(|items| items.into_iter().map(RawValue::get).collect())
+    let mut items = Vec::new();
+    scan::each_item(goes_through(raw), |item| items.push(item)).then_some(items)
 }
 
-/// How many items an array has, without making a list of them.
-pub fn count(raw: &str) -> usize {
-    serde_json::from_str::<Count>(goes_through(raw)).map_or(0, |count| count.0)
-}
-
-/// Whether a null may stand among the items of an array, looked for without taking it apart: lists within the items count
-/// too.
-pub fn may_hold_null_items(raw: &str) -> bool {
-    raw.match_indices("null").any(|(position, _)| {
-        let before = raw.as_bytes().get(..position).unwrap_or_default();
-        matches!(before.trim_ascii_end().last(), Some(b'[' | b','))
-    })
+/// How many items an array has, and whether nulls are among them, without making a list of them.
+pub fn shape(raw: &str) -> Shape {
+    scan::array(goes_through(raw)).filter(|_| kind(raw) == Kind::Array).map(|(_, shape)| shape).unwrap_or_default()
 }
 
 /// Whether an array has no items.
@@ -193,27 +266,6 @@ pub fn value(raw: &str) -> Value {
         Ok(value) => value,
         Err(_) => Value::Null,
     }
-}
-
-/// Whether brackets nest deeper than `limit`, for parsers that recurse without a bound of their own.
-pub fn nests_deeper_than(raw: &str, limit: usize) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in raw.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }
 
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
@@ -240,28 +292,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-struct FieldNamed<'n>(&'n str);
-
-impl<'de> Visitor<'de> for FieldNamed<'_> {
-    type Value = Option<&'de str>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-            if name == self.0 {
-                found = Some(map.next_value::<&RawValue>()?.get());
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
 /// A field's name, borrowed unless it has escapes.
 struct Name<'a>(Cow<'a, str>);
 
@@ -284,30 +314,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
             }
         }
         deserializer.deserialize_str(Text).map(Self)
-    }
-}
-
-struct Count(usize);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items;
-        impl<'de> Visitor<'de> for Items {
-            type Value = usize;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an array")
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<usize, A::Error> {
-                let mut count = 0;
-                while seq.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(count)
-            }
-        }
-        deserializer.deserialize_seq(Items).map(Self)
     }
 }
 
@@ -338,18 +344,46 @@ mod tests {
     }
 
     #[test]
+    fn all_but_the_records_is_checked() {
+        let keys = |names: &[&str]| names.iter().map(|name| Key::Name((*name).to_owned())).collect::<Vec<_>>();
+        let cases: [(&str, &[&str], bool); 13] = [
+            (r#" {"a": [1, 2], "data": [{"x": 1}, {}], "n": null} "#, &["data"], true),
+            (r#"{"data": [nope], "n": 1}"#, &["data"], true),
+            (r#"{"o": {"data": [nope]}, "n": 1}"#, &["o", "data"], true),
+            ("[nope]", &[], true),
+            (r#"{"data": [1], "n": nope}"#, &["data"], false),
+            (r#"{"o": {"data": [1], "n": nope}}"#, &["o", "data"], false),
+            (r#"{"other": [nope], "data": []}"#, &["data"], false),
+            (r#"{"data": {"x": nope}}"#, &["data"], false),
+            (r#"{"data": [1] "n": 1}"#, &["data"], false),
+            (r#"{"data": [1]}}"#, &["data"], false),
+            (r#"{"data": [{"x": 1}"#, &["data"], false),
+            ("[1] 2", &[], false),
+            ("nope", &[], false),
+        ];
+        for (text, path, expected) in cases {
+            let found = Document::parse_around(text.to_owned(), &keys(path));
+            assert_eq!(found.is_ok(), expected, "{text}");
+            if let (Ok(found), Ok(parsed)) = (found, Document::parse(text.to_owned())) {
+                assert_eq!(found.fields().collect::<Vec<_>>(), parsed.fields().collect::<Vec<_>>(), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn arrays_and_objects_come_apart_without_parsing_their_values() {
         assert_eq!(items("[ {\"a\":1.0} ,2,\"x,y\"]"), Some(vec!["{\"a\":1.0}", "2", "\"x,y\""]));
         assert_eq!(items("{}"), None);
-        assert_eq!(count("[1,[2,3],{}]"), 3);
+        assert_eq!(shape("[1,[2,3],{}]"), Shape { count: 3, has_nulls: false });
         assert!(is_empty_array(" [ ] ") && !is_empty_array("[0]") && !is_empty_array("{}"));
         assert_eq!(field(r#"{"a":1,"b":{"a":2},"a":3}"#, "a"), Some("3"));
         assert_eq!(names(r#"{"x":1,"y":2}"#), ["x", "y"]);
         assert_eq!(shown_names(r#"{"x":1,"y":2}"#), "x, y");
         let many: String = (0..100).map(|n| format!("\"{n}\":0,")).collect();
         assert!(shown_names(&format!("{{{}}}", many.trim_end_matches(','))).ends_with("39 and 60 more"));
-        assert!(may_hold_null_items("[1, null]") && may_hold_null_items("[ null]"));
-        assert!(!may_hold_null_items(r#"[{"a": null}]"#));
+        assert_eq!(field(r#"{"a":1,"\u0062\"":2}"#, "b\""), Some("2"));
+        assert!(shape("[1, null]").has_nulls && shape("[ null]").has_nulls);
+        assert!(!shape(r#"[{"a": null}, [null]]"#).has_nulls);
     }
 
     #[test]
@@ -357,12 +391,5 @@ mod tests {
         assert_eq!(value("12345678901234567890123"), json!("12345678901234567890123"));
         assert_eq!(value(" 18446744073709551615 "), json!(18_446_744_073_709_551_615_u64));
         assert_eq!(value("1.5"), json!(1.5));
-    }
-
-    #[test]
-    fn nesting_is_measured_outside_of_texts() {
-        assert!(!nests_deeper_than(r#"{"[[[[":"\"[[["}"#, 1));
-        assert!(nests_deeper_than("[[[]]]", 2));
-        assert!(!nests_deeper_than("[[],[],[]]", 2));
     }
 }

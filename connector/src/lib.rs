@@ -27,6 +27,7 @@ pub mod format;
 pub mod graphql;
 pub mod incremental;
 pub mod paginator;
+pub mod scan;
 pub mod selection;
 pub mod selector;
 pub mod step;

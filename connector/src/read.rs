@@ -222,10 +222,10 @@ impl<H: Http> Reader<H> {
         let page = more.then(|| LastPage { paginator: in_front, fingerprint: selection.identity(&stream.primary_key) });
         let records = match (changed.and_then(|changed| changed.records), &selection) {
             (Some(records), _) => Some(records),
-            (None, Selection::Array(raw)) if document::may_hold_null_items(raw) => Some(array(&records_of(&selection))),
+            (None, Selection::Array(_)) if selection.has_nulls() => Some(array(&records_of(&selection))),
             // The whole body is handed on without a copy.
-            (None, Selection::Array(raw)) if raw.len() == fetched.document.text().len() => None,
-            (None, Selection::Array(raw)) => Some(raw.as_bytes().to_vec()),
+            (None, Selection::Array(array)) if array.raw.len() == fetched.document.text().len() => None,
+            (None, Selection::Array(array)) => Some(array.raw.as_bytes().to_vec()),
             (None, Selection::Items(_) | Selection::Missing) => Some(array(&records_of(&selection))),
         };
         if !more && self.nothing_found {
@@ -249,7 +249,9 @@ impl<H: Http> Reader<H> {
         let request = self.request()?;
         let Some(mut response) = self.exchange(&request)? else { return Ok(None) };
         let stream = &self.prepared.stream;
-        let document = format::read(&stream.format, &request, &mut response, &stream.name)?;
+        let unseen = self.slice.include.is_empty() && self.incremental.is_none();
+        let known = self.selector.as_ref().filter(|_| unseen).and_then(Selector::keys);
+        let document = format::read(&stream.format, &request, &mut response, &stream.name, known)?;
         graphql::refuse_errors(&self.request, &document).map_err(|error| error.within(&stream.name))?;
         let detect = || selection::detect(&document, &stream.name, &self.log);
         let selector = self.selector.get_or_insert_with(detect).clone();
@@ -261,7 +263,12 @@ impl<H: Http> Reader<H> {
         let request = self.request()?;
         let Some(mut response) = self.exchange(&request)? else { return Ok(()) };
         let stream = &self.prepared.stream;
-        format::read(&stream.format, &request, &mut response, &stream.name).map(|_| ())
+        format::read(&stream.format, &request, &mut response, &stream.name, None).map(|_| ())
+    }
+
+    /// Whether anything is taken out of records, or changed in them; otherwise they go to the host as they came.
+    fn looks_into_records(&self) -> bool {
+        !(self.slice.include.is_empty() && self.prepared.steps.is_empty() && self.incremental.is_none())
     }
 
     fn request(&self) -> Result<HttpRequest, Error> {
@@ -328,11 +335,11 @@ impl<H: Http> Reader<H> {
 
     /// What parent fields, steps and the incremental make of the records; none if nothing looks at them.
     fn change(&mut self, selection: &Selection<'_>) -> Result<Option<Changed>, Error> {
-        let Self { prepared, slice, incremental, .. } = self;
-        let place = &prepared.stream.name;
-        if slice.include.is_empty() && prepared.steps.is_empty() && incremental.is_none() {
+        if !self.looks_into_records() {
             return Ok(None);
         }
+        let Self { prepared, slice, incremental, .. } = self;
+        let place = &prepared.stream.name;
         let items = records_of(selection);
         let count = selection.count();
         let mut records: Vec<Cow<'_, str>> = items.into_iter().map(Cow::Borrowed).collect();

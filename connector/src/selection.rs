@@ -3,26 +3,57 @@
 //! With a selector: all matches, one match unwrapped (a list is its items, null is nothing, anything else is one record).
 //! Without: dlt's search for a list, mended where dlt loses records. Must not copy or print what it selects.
 
+use std::cell::OnceCell;
+
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::document::{self, Document, Kind};
 use crate::log::Log;
+use crate::scan::Shape;
 use crate::selector::{Key, Selector};
 
 /// A page's records as they stand in the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection<'a> {
-    /// The text of a JSON array.
-    Array(&'a str),
+    Array(Array<'a>),
     Items(Vec<&'a str>),
     /// The selector found nothing, not even a null.
     Missing,
 }
 
+/// The text of a JSON array, gone through once at most to see what it holds.
+#[derive(Debug, Clone)]
+pub struct Array<'a> {
+    pub raw: &'a str,
+    shape: OnceCell<Shape>,
+}
+
+impl<'a> Array<'a> {
+    pub fn new(raw: &'a str) -> Self {
+        Self { raw, shape: OnceCell::new() }
+    }
+
+    fn of(raw: &'a str, document: &Document) -> Self {
+        Self { raw, shape: document.shape(raw).map_or_else(OnceCell::new, OnceCell::from) }
+    }
+
+    fn shape(&self) -> Shape {
+        *self.shape.get_or_init(|| document::shape(self.raw))
+    }
+}
+
+impl PartialEq for Array<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+impl Eq for Array<'_> {}
+
 impl<'a> Selection<'a> {
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Array(raw) => document::is_empty_array(raw),
+            Self::Array(array) => document::is_empty_array(array.raw),
             Self::Items(items) => items.is_empty(),
             Self::Missing => true,
         }
@@ -30,7 +61,7 @@ impl<'a> Selection<'a> {
 
     pub fn count(&self) -> usize {
         match self {
-            Self::Array(raw) => document::count(raw),
+            Self::Array(array) => array.shape().count,
             Self::Items(items) => items.len(),
             Self::Missing => 0,
         }
@@ -38,14 +69,26 @@ impl<'a> Selection<'a> {
 
     pub fn items(&self) -> Vec<&'a str> {
         match self {
-            Self::Array(raw) => document::items(raw).unwrap_or_default(),
+            Self::Array(array) => document::items(array.raw).unwrap_or_default(),
             Self::Items(items) => items.clone(),
             Self::Missing => Vec::new(),
         }
     }
 
+    /// Whether a null stands among the records, which is none.
+    pub fn has_nulls(&self) -> bool {
+        match self {
+            Self::Array(array) => array.shape().has_nulls,
+            Self::Items(items) => items.iter().any(|raw| document::kind(raw) == Kind::Null),
+            Self::Missing => false,
+        }
+    }
+
     /// Tells a page from another one: by the keys of its records, or else by all that is in them.
     pub fn identity(&self, primary_key: &[String]) -> String {
+        if let (Self::Array(array), []) = (self, primary_key) {
+            return format!("{:016x}", xxh3_64(array.raw.as_bytes()));
+        }
         let mut hasher = Xxh3::new();
         for record in self.items() {
             let keys: Option<Vec<&str>> = primary_key.iter().map(|name| document::field(record, name)).collect();
@@ -61,7 +104,7 @@ impl<'a> Selection<'a> {
     pub fn fingerprint(&self) -> Option<u64> {
         match self {
             _ if self.is_empty() => None,
-            Self::Array(raw) => Some(xxh3_64(raw.as_bytes())),
+            Self::Array(array) => Some(xxh3_64(array.raw.as_bytes())),
             Self::Items(items) => {
                 let mut hasher = Xxh3::new();
                 for item in items {
@@ -88,7 +131,7 @@ pub fn select<'a>(document: &'a Document, selector: &Selector, place: &str, log:
         return Selection::Missing;
     };
     match document::kind(raw) {
-        Kind::Array => Selection::Array(raw),
+        Kind::Array => Selection::Array(Array::of(raw, document)),
         Kind::Null => {
             log.warn(&format!("{place}: the selector `{}` found null, taken as no records", selector.text()));
             Selection::Items(Vec::new())
@@ -256,9 +299,10 @@ mod tests {
     fn pages_are_told_apart_by_all_of_them() {
         let long = "x".repeat(5000);
         let pages = [format!(r#"["{long}",1]"#), format!(r#"["{long}",2]"#)];
-        assert_ne!(Selection::Array(&pages[0]).fingerprint(), Selection::Array(&pages[1]).fingerprint());
+        let array = |raw| Selection::Array(Array::new(raw));
+        assert_ne!(array(&pages[0]).fingerprint(), array(&pages[1]).fingerprint());
         assert_ne!(Selection::Items(vec!["1", "23"]).fingerprint(), Selection::Items(vec!["12", "3"]).fingerprint());
-        assert_eq!(Selection::Array("[]").fingerprint(), None);
+        assert_eq!(array("[]").fingerprint(), None);
     }
 
     #[test]

@@ -111,6 +111,14 @@ impl Selector {
     }
 
     /// Its keys, if it is a plain path.
+    pub fn keys(&self) -> Option<&[Key]> {
+        match &self.path {
+            Path::Keys(keys) => Some(keys),
+            Path::Query(_) => None,
+        }
+    }
+
+    /// As `keys`.
     pub fn into_keys(self) -> Option<Vec<Key>> {
         match self.path {
             Path::Keys(keys) => Some(keys),

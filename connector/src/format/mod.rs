@@ -16,16 +16,19 @@ use crate::document::Document;
 use crate::error::{Error, excerpt};
 use crate::http::{HttpRequest, HttpResponse};
 use crate::plan::ResponseFormat;
+use crate::selector::Key;
 
 /// Bytes that an unpacked body may have.
 const LARGEST: u64 = 512 * 1024 * 1024;
 
-/// Reads a response's body; `place` names the stream in errors.
+/// Reads a response's body; `place` names the stream in errors. `records`: where the records are, if nobody looks into
+/// them here; whether those are JSON is then left to who does.
 pub fn read(
     format: &ResponseFormat,
     request: &HttpRequest,
     response: &mut HttpResponse,
     place: &str,
+    records: Option<&[Key]>,
 ) -> Result<Document, Error> {
     let content_type = response.header("content-type").unwrap_or("nothing").to_owned();
     let bytes = unpack(std::mem::take(&mut response.body)).map_err(|error| said(request, place, &error))?;
@@ -49,7 +52,11 @@ pub fn read(
             xml::records(&text, record_path).map_err(|error| refused("XML", &error, &text))?
         }
     };
-    Document::parse(json).map_err(|failed| refused("JSON", &failed.error.to_string(), &failed.text))
+    let parsed = match records {
+        Some(keys) => Document::parse_around(json, keys),
+        None => Document::parse(json),
+    };
+    parsed.map_err(|failed| refused("JSON", &failed.error.to_string(), &failed.text))
 }
 
 fn said(request: &HttpRequest, place: &str, error: &str) -> Error {
@@ -146,7 +153,7 @@ mod tests {
         let request = HttpRequest { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new() };
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
         let mut response = HttpResponse { status: 200, headers, body: body.to_vec() };
-        read(format, &request, &mut response, "s").map(Document::into_text)
+        read(format, &request, &mut response, "s", None).map(Document::into_text)
     }
 
     fn gzip(text: &str) -> Vec<u8> {

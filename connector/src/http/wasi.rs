@@ -104,10 +104,17 @@ fn read_body(response: &IncomingResponse, expected: usize) -> Result<Vec<u8>, St
     let taken = || "its body is taken".to_owned();
     let incoming = response.consume().map_err(|()| taken())?;
     let stream = incoming.stream().map_err(|()| taken())?;
-    let mut body = Vec::with_capacity(expected.min(LARGEST_RESERVATION));
+    let mut body = Vec::new();
     loop {
         match stream.blocking_read(CHUNK) {
-            Ok(chunk) => body.extend_from_slice(&chunk),
+            // Mostly it comes as one.
+            Ok(chunk) if body.is_empty() => body = chunk,
+            Ok(chunk) => {
+                if body.len() == body.capacity() {
+                    body.reserve(expected.saturating_sub(body.len()).clamp(chunk.len(), LARGEST_RESERVATION));
+                }
+                body.extend_from_slice(&chunk);
+            }
             Err(StreamError::Closed) => break,
             Err(StreamError::LastOperationFailed(error)) => return Err(error.to_debug_string()),
         }

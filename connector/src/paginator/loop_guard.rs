@@ -35,10 +35,11 @@ impl LoopGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selection::Array;
 
     #[test]
     fn cycles_of_any_length_are_found_and_nothing_else() {
-        let page = Selection::Array("[1]");
+        let page = Selection::Array(Array::new("[1]"));
         for (lead, length) in [(0, 1), (0, 2), (3, 1), (5, 7), (100, 33)] {
             let mut guard = LoopGuard::default();
             let positions = (0..lead).chain(std::iter::repeat_with(|| lead..lead + length).take(100).flatten());
@@ -51,7 +52,7 @@ mod tests {
         let mut guard = LoopGuard::default();
         assert!((0..1000).all(|n| {
             let page = format!("[{n}]");
-            guard.check("cursor", "scroll", &Selection::Array(&page), "s").is_ok()
+            guard.check("cursor", "scroll", &Selection::Array(Array::new(&page)), "s").is_ok()
         }));
     }
 }

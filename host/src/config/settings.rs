@@ -33,6 +33,7 @@ pub struct Settings {
     pub package_rows: usize,
     /// … or this many bytes. Large enough for bulk loading, small enough for two of them in memory.
     pub package_bytes: usize,
+    pub duckdb: DuckDb,
 }
 
 impl Default for Settings {
@@ -51,7 +52,22 @@ impl Default for Settings {
             concurrency: None,
             package_rows: 250_000,
             package_bytes: 48 << 20,
+            duckdb: DuckDb::default(),
         }
+    }
+}
+
+/// The destination DuckDB.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DuckDb {
+    /// What it may hold in memory before it spills.
+    pub memory_bytes: u64,
+}
+
+impl Default for DuckDb {
+    fn default() -> Self {
+        Self { memory_bytes: 96 << 20 }
     }
 }
 

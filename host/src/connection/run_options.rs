@@ -57,7 +57,8 @@ impl Connection {
             true => RunLock::none(),
             false => RunLock::acquire(&name, &destination::identity(&to, &dataset))?,
         };
-        let destination = destination::open(&to, &dataset, &name)?;
+        let mut destination = destination::open(&to, &dataset, &name)?;
+        destination.limit_memory(self.settings.duckdb.memory_bytes)?;
         let capabilities = destination.capabilities();
         let merges = |stream: &&StreamSpec| stream.write_disposition == WriteDisposition::Merge;
         let merging = self.streams.iter().filter(merges).find(|stream| mode.consumers.contains(&stream.name));

@@ -6,6 +6,7 @@ mod cells;
 mod duckdb;
 mod families;
 mod files;
+mod json_lines;
 mod layout;
 mod pipeline_state;
 mod postgres;
@@ -31,6 +32,11 @@ use crate::state::State;
 pub trait Destination: Send {
     /// What it can do, so that a run is refused before it begins and not in its middle.
     fn capabilities(&self) -> Capabilities;
+
+    /// What it may hold in memory of its own, where it has a limit on that. Called before anything is read or loaded.
+    fn limit_memory(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
 
     /// What earlier runs of the pipeline left; nothing (`Stored::default()`) the first time.
     fn read(&mut self, pipeline: &str) -> Result<Stored>;

@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
-use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
 
+use super::json_lines;
 use super::layout;
-use super::printable::printable;
 use super::{Capabilities, Destination, Stored, root_table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::package::{LoadPackage, LoadReceipt, TableBatch};
@@ -93,15 +92,8 @@ fn write_stream(writer: &mut dyn Write, table: &TableSchema, rows: &TableBatch) 
 }
 
 fn write_lines(writer: &mut dyn Write, table: &str, batch: &RecordBatch) -> Result<(), ArrowError> {
-    let table = serde_json::Value::from(table).to_string();
-    let mut lines = Vec::new();
-    LineDelimitedWriter::new(&mut lines).write(&printable(batch)?)?;
-    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        write!(writer, "{{\"table\":{table},\"row\":")?;
-        writer.write_all(line)?;
-        writer.write_all(b"}\n")?;
-    }
-    Ok(())
+    let before = format!("{{\"table\":{},\"row\":", serde_json::Value::from(table));
+    json_lines::write(batch, before.as_bytes(), b"}\n", writer)
 }
 
 fn refused(error: ArrowError) -> Error {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,15 +15,22 @@ use super::address::AddressClass;
 use super::grant::Grants;
 use super::tls;
 use crate::config::Settings;
+use crate::config::settings::Tls;
 use crate::error::{Error, ErrorKind, Result};
 
 #[expect(clippy::disallowed_types, reason = "the one place that has an HTTP client")]
 type HttpClient = reqwest::Client;
 
 pub(super) struct Client {
-    client: HttpClient,
+    /// For plain HTTP without a proxy: it knows no authority.
+    plain: HttpClient,
+    /// For everything else. Made when the first URL wants it, if nothing can be wrong with it: to read all authorities takes
+    /// longer than a request.
+    client: OnceLock<HttpClient>,
     /// Shows the client certificate to these origins; none: there is no certificate, or `client` shows it to all.
     certified: Option<(BTreeSet<String>, HttpClient)>,
+    settings: Settings,
+    grants: Arc<Grants>,
     response_bytes: u64,
 }
 
@@ -48,15 +55,22 @@ impl Client {
         let origins = tls::client_origins(&settings.tls)?;
         let (for_all, for_some) = if origins.is_empty() { (identity, None) } else { (None, identity) };
         let certified = for_some.map(|identity| Self::client(settings, grants, Some(identity))).transpose()?;
+        let client = OnceLock::new();
+        if settings.proxy.is_some() || settings.tls != Tls::default() {
+            let _ = client.set(Self::client(settings, grants, for_all)?);
+        }
         Ok(Self {
-            client: Self::client(settings, grants, for_all)?,
+            plain: built(Self::builder(settings, grants).tls_certs_only([]))?,
+            client,
             certified: certified.map(|client| (origins, client)),
+            settings: settings.clone(),
+            grants: grants.clone(),
             response_bytes: settings.limits.response_bytes,
         })
     }
 
-    fn client(settings: &Settings, grants: &Arc<Grants>, identity: Option<reqwest::Identity>) -> Result<HttpClient> {
-        let mut builder = HttpClient::builder()
+    fn builder(settings: &Settings, grants: &Arc<Grants>) -> reqwest::ClientBuilder {
+        HttpClient::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .referer(false)
@@ -66,7 +80,11 @@ impl Client {
             .timeout(Duration::from_secs_f64(settings.limits.response_secs))
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(64)
-            .user_agent(concat!("airlock/", env!("CARGO_PKG_VERSION")));
+            .user_agent(concat!("airlock/", env!("CARGO_PKG_VERSION")))
+    }
+
+    fn client(settings: &Settings, grants: &Arc<Grants>, identity: Option<reqwest::Identity>) -> Result<HttpClient> {
+        let mut builder = Self::builder(settings, grants);
         if let Some(authorities) = tls::authorities(&settings.tls)? {
             builder = builder.tls_certs_merge(authorities);
         }
@@ -81,16 +99,23 @@ impl Client {
             })?;
             builder = builder.proxy(proxy);
         }
-        builder.build().map_err(|source| {
-            Error::new(ErrorKind::Config, "the HTTP client can't be made: see host.tls").with_source(source)
-        })
+        built(builder)
     }
 
-    fn of(&self, url: &Url) -> &HttpClient {
-        match &self.certified {
-            Some((origins, client)) if origins.contains(&url.origin().ascii_serialization()) => client,
-            _ => &self.client,
+    fn of(&self, url: &Url) -> Result<&HttpClient> {
+        if url.scheme() == "http" && self.settings.proxy.is_none() {
+            return Ok(&self.plain);
         }
+        if let Some((origins, client)) = &self.certified
+            && origins.contains(&url.origin().ascii_serialization())
+        {
+            return Ok(client);
+        }
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Self::client(&self.settings, &self.grants, None)?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     pub(super) async fn send(
@@ -100,7 +125,8 @@ impl Client {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<Answer, Failure> {
-        let mut request = self.of(url).request(method.clone(), url.clone()).headers(headers.clone());
+        let client = self.of(url).map_err(|error| Failure { error, transient: false })?;
+        let mut request = client.request(method.clone(), url.clone()).headers(headers.clone());
         if !body.is_empty() {
             request = request.body(body.clone());
         }
@@ -126,6 +152,12 @@ impl Client {
         }
         Ok(Answer { status, headers, body: body.freeze() })
     }
+}
+
+fn built(builder: reqwest::ClientBuilder) -> Result<HttpClient> {
+    builder.build().map_err(|source| {
+        Error::new(ErrorKind::Config, "the HTTP client can't be made: see host.tls").with_source(source)
+    })
 }
 
 /// A URL for people: without its query, which may hold a secret.

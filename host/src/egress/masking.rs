@@ -61,6 +61,9 @@ impl<'a> Masking<'a> {
     }
 
     pub(super) fn json(&mut self) {
+        if !self.found && self.references.numbers.is_empty() {
+            return self.json_with_escapes();
+        }
         let body = self.body;
         // What stands between texts and numbers: of JSON nothing that could be a secret, of anything else all.
         let mut between = 0;
@@ -97,6 +100,28 @@ impl<'a> Masking<'a> {
             }
         }
         self.plain(between..body.len());
+    }
+
+    /// As `json`, where there is something to find behind escapes only: texts whose escapes stand for nothing that a secret
+    /// has are passed over.
+    fn json_with_escapes(&mut self) {
+        let (body, mut at, mut behind) = (self.body, 0, 0);
+        while let Some(count) = memchr::memchr(b'\\', &body[at..]) {
+            let escape = at + count;
+            let (length, said) = escaped_character(&body[escape..]);
+            if !said.is_some_and(|said| self.references.spelled.has(said)) {
+                // Of two backslashes the second begins nothing.
+                at = (escape + length.max(2)).min(body.len());
+                continue;
+            }
+            let start = text_start(&body[behind..escape]) + behind;
+            let (end, _) = text_end(body, escape);
+            at = (end + 1).min(body.len());
+            behind = at;
+            if body[at..].iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b':') {
+                self.escaped(start..end);
+            }
+        }
     }
 
     /// A JSON text with escapes in it: found is what a parser would see.
@@ -170,25 +195,26 @@ fn text_end(body: &[u8], start: usize) -> (usize, bool) {
     (body.len(), has_escapes)
 }
 
+/// Where the JSON text begins that is not over at the end of these bytes.
+fn text_start(bytes: &[u8]) -> usize {
+    let mut end = bytes.len();
+    while let Some(quote) = memchr::memrchr(b'"', &bytes[..end]) {
+        let backslashes = bytes[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return quote + 1;
+        }
+        end = quote;
+    }
+    0
+}
+
 /// What a JSON text says: each byte, with the place of what stands for it. What is no escape stays as it is.
 fn unescape(text: &[u8], mut push: impl FnMut(u8, usize)) {
     let mut at = 0;
     while at < text.len() {
         let start = at;
-        let (length, said) = match text[at..] {
-            [b'\\', b'u', ..] => unicode(&text[at..]),
-            [b'\\', escape, ..] => {
-                let said = match escape {
-                    b'b' => Some('\u{8}'),
-                    b'f' => Some('\u{c}'),
-                    b'n' => Some('\n'),
-                    b'r' => Some('\r'),
-                    b't' => Some('\t'),
-                    b'"' | b'\\' | b'/' => Some(char::from(escape)),
-                    _ => None,
-                };
-                (if said.is_some() { 2 } else { 1 }, said)
-            }
+        let (length, said) = match text[at] {
+            b'\\' => escaped_character(&text[at..]),
             _ => (1, None),
         };
         match said {
@@ -202,6 +228,21 @@ fn unescape(text: &[u8], mut push: impl FnMut(u8, usize)) {
         }
         at += length;
     }
+}
+
+/// What a backslash and what stands behind it come to: how long they are, and the character; none if they are no escape.
+fn escaped_character(text: &[u8]) -> (usize, Option<char>) {
+    let said = match text {
+        [b'\\', b'u', ..] => return unicode(text),
+        [b'\\', b'b', ..] => '\u{8}',
+        [b'\\', b'f', ..] => '\u{c}',
+        [b'\\', b'n', ..] => '\n',
+        [b'\\', b'r', ..] => '\r',
+        [b'\\', b't', ..] => '\t',
+        [b'\\', plain @ (b'"' | b'\\' | b'/'), ..] => char::from(*plain),
+        _ => return (1, None),
+    };
+    (2, Some(said))
 }
 
 /// `\uXXXX`, or two that are one character: their length, and the character.

@@ -86,6 +86,23 @@ pub(super) struct Target {
 /// References that stand for what responses to one instance really repeated.
 pub(super) type Repeated = BTreeSet<Arc<str>>;
 
+/// A set of bytes.
+#[derive(Debug)]
+pub(super) struct ByteSet([bool; 256]);
+
+impl Default for ByteSet {
+    fn default() -> Self {
+        Self([false; 256])
+    }
+}
+
+impl ByteSet {
+    /// Whether any byte of a character is in it.
+    pub(super) fn has(&self, character: char) -> bool {
+        character.encode_utf8(&mut [0; 4]).bytes().any(|byte| self.0[usize::from(byte)])
+    }
+}
+
 /// All secrets of a run, and how to find them and their references.
 #[derive(Debug, Default)]
 pub(super) struct References {
@@ -93,6 +110,8 @@ pub(super) struct References {
     pub(super) finder: Option<AhoCorasick>,
     /// By the finder's pattern.
     pub(super) patterns: Vec<Target>,
+    /// What the patterns are made of.
+    pub(super) spelled: ByteSet,
     /// Secrets that are JSON numbers, as JSON writes them.
     pub(super) numbers: HashMap<Vec<u8>, Target>,
     /// By reference.
@@ -149,6 +168,7 @@ impl References {
             all.patterns.push(target);
         }
         all.finder = finder(&texts);
+        texts.iter().flat_map(|text| text.bytes()).for_each(|byte| all.spelled.0[usize::from(byte)] = true);
         all.by_json = all.by_reference.keys().map(|reference| (json_escaped(reference), reference.clone())).collect();
         all.known = known;
         all

@@ -35,6 +35,7 @@ pub(super) struct Inferred {
 
 impl<'a> Scalar<'a> {
     /// None for null, and for containers: those are printed or taken apart.
+    #[inline]
     pub(super) fn of(record: Record<'a>, position: usize) -> Option<Self> {
         Some(match record.nodes[position] {
             Node::Bool(value) => Self::Bool(value),

@@ -260,6 +260,14 @@ impl StreamRows {
                     return Ok(Written::Repeated);
                 }
                 next = record.skip(value);
+                // What nearly all values are: they fit a column that is known, and mean nothing else.
+                if let (Slot::At(column), false) = (known.column, known.primary_key || known.hard_delete)
+                    && let Some(scalar) = Scalar::of(record, value)
+                    && scalar.size() <= context.options.max_value_bytes
+                    && self.tables[table].set(column, scalar).is_ok()
+                {
+                    continue;
+                }
                 self.is_contested = self.tables[table].shapes[shape].fields[field].column == Slot::Unknown
                     && self.is_contested(record, table, (shape, field), position);
                 let keeps_row = match record.nodes[value] {

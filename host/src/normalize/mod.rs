@@ -10,6 +10,7 @@ mod growth;
 #[cfg(test)]
 mod growth_tests;
 mod names;
+mod reading;
 mod row_id;
 mod steps;
 mod table;
@@ -405,15 +406,41 @@ struct Page<'a, 'context> {
 
 impl Page<'_, '_> {
     fn add_array(&mut self) -> Result<()> {
-        let mut jiter = Jiter::new(self.page.as_bytes());
         let page = self.page;
-        let mut next = jiter.next_array().map_err(|error| bad_json(&error, 0))?;
-        while let Some(peek) = next {
-            self.tape.read(&mut jiter, page, peek).map_err(|error| bad_json(&error, 0))?;
-            self.add_record(page)?;
-            next = jiter.array_step().map_err(|error| bad_json(&error, 0))?;
+        let bytes = page.as_bytes();
+        let mark = |at: usize| (reading::blanks(bytes, at), bytes.get(reading::blanks(bytes, at)));
+        let (start, Some(b'[')) = mark(0) else { return Err(self.no_array()) };
+        let (mut at, mut next) = mark(start + 1);
+        if next != Some(&b']') {
+            loop {
+                at = self.tape.read(page, at).map_err(|error| bad_json(&error, at))?;
+                self.add_record(page)?;
+                (at, next) = mark(at);
+                match next {
+                    Some(b',') if mark(at + 1).1 != Some(&b']') => at = reading::blanks(bytes, at + 1),
+                    Some(b']') => break,
+                    _ => return Err(self.no_array()),
+                }
+            }
         }
-        jiter.finish().map_err(|error| bad_json(&error, 0))
+        if reading::blanks(bytes, at + 1) == bytes.len() { Ok(()) } else { Err(self.no_array()) }
+    }
+
+    /// What is wrong with the page around its records.
+    fn no_array(&self) -> Error {
+        let mut jiter = Jiter::new(self.page.as_bytes());
+        let mut walk = || {
+            let mut next = jiter.next_array()?;
+            while let Some(peek) = next {
+                jiter.known_skip(peek)?;
+                next = jiter.array_step()?;
+            }
+            jiter.finish()
+        };
+        match walk() {
+            Err(error) => bad_json(&error, 0),
+            Ok(()) => Error::new(ErrorKind::Internal, "a page of records can't be taken apart"),
+        }
     }
 
     fn add_lines(&mut self) -> Result<()> {
@@ -421,12 +448,9 @@ impl Page<'_, '_> {
         let page = self.page;
         for line in page.split_inclusive('\n') {
             if !line.trim_ascii().is_empty() {
-                let mut jiter = Jiter::new(line.as_bytes());
-                jiter
-                    .peek()
-                    .and_then(|peek| self.tape.read(&mut jiter, line, peek))
-                    .and_then(|()| jiter.finish())
-                    .map_err(|error| bad_json(&error, start))?;
+                let end = self.tape.read(line, 0).map_err(|error| bad_json(&error, start))?;
+                let finished = Jiter::new(&line.as_bytes()[end..]).finish();
+                finished.map_err(|error| bad_json(&error, start + end))?;
                 self.add_record(line)?;
             }
             start += line.len();

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
 
+use super::reading::{self, Reading};
 use super::steps;
 
 /// How deep a record may nest.
@@ -14,12 +15,23 @@ pub(super) const MAX_DEPTH: usize = 128;
 pub(super) const MAX_PAGE: usize = (1 << 31) - 1;
 
 const KEPT_ASIDE: u32 = 1 << 31;
+const FEW_KEYS: usize = 16;
 
 /// A piece of text, in the page or kept aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     start: u32,
     length: u32,
+}
+
+impl Span {
+    pub(super) fn in_page(start: usize, length: usize) -> Self {
+        Self { start: position(start), length: position(length) }
+    }
+
+    pub(super) fn aside(start: usize, length: usize) -> Self {
+        Self { start: position(start), length: position(length) | KEPT_ASIDE }
+    }
 }
 
 /// A container's `end` is the position behind its last node. In an object, keys and values take turns.
@@ -60,11 +72,23 @@ pub(super) struct Record<'a> {
 }
 
 impl Tape {
-    /// Reads the value that `peek` begins.
-    pub(super) fn read(&mut self, jiter: &mut Jiter<'_>, page: &str, peek: Peek) -> Result<(), JiterError> {
+    /// Reads the value at `start`, and says where it ends. An error's place counts from `start`.
+    pub(super) fn read(&mut self, page: &str, start: usize) -> Result<usize, JiterError> {
+        let mut reading = Reading::new(page, start, &mut self.nodes, &mut self.aside);
+        match reading.value(0) {
+            Some(()) => Ok(reading.at),
+            None => self.read_anything(page, start),
+        }
+    }
+
+    /// As `read`, for what is unusual, or wrong.
+    fn read_anything(&mut self, page: &str, start: usize) -> Result<usize, JiterError> {
         self.nodes.clear();
         self.aside.clear();
-        self.value(jiter, page, peek, 0)
+        let mut jiter = Jiter::new(&page.as_bytes()[start..]);
+        let peek = jiter.peek()?;
+        self.value(&mut jiter, page, peek, 0)?;
+        Ok(start + jiter.current_index())
     }
 
     pub(super) fn record<'a>(&'a self, page: &'a str) -> Record<'a> {
@@ -162,16 +186,16 @@ impl Tape {
     fn span(&mut self, text: &str, page: &str) -> Span {
         let start = (text.as_ptr() as usize).wrapping_sub(page.as_ptr() as usize);
         if start < page.len() {
-            return Span { start: position(start), length: position(text.len()) };
+            return Span::in_page(start, text.len());
         }
         let start = self.aside.len();
         self.aside.push_str(text);
-        Span { start: position(start), length: position(text.len()) | KEPT_ASIDE }
+        Span::aside(start, text.len())
     }
 }
 
 /// Pages are no longer than `MAX_PAGE`, and a tape has fewer nodes than its page has bytes.
-fn position(index: usize) -> u32 {
+pub(super) fn position(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX >> 1)
 }
 
@@ -256,16 +280,24 @@ impl<'a> Record<'a> {
     fn members(&self, position: usize, canonical: bool) -> Vec<(&'a str, usize)> {
         let end = self.skip(position);
         let mut members: Vec<(&str, usize)> = Vec::new();
-        let mut places = HashMap::new();
+        // Looked for one by one as long as there are few.
+        let mut places: Option<HashMap<&str, usize>> = None;
         let mut next = position + 1;
         while next < end {
             if let Node::Key(span) = self.nodes[next] {
                 let key = self.text(span);
                 if !(canonical && position == 0 && key.starts_with("_dlt_")) {
-                    match places.get(key) {
-                        Some(&place) => members[place] = (key, next + 1),
+                    if members.len() == FEW_KEYS && places.is_none() {
+                        places = Some(members.iter().enumerate().map(|(place, (key, _))| (*key, place)).collect());
+                    }
+                    let known = match &places {
+                        Some(places) => places.get(key).copied(),
+                        None => members.iter().position(|(known, _)| *known == key),
+                    };
+                    match known {
+                        Some(place) => members[place] = (key, next + 1),
                         None => {
-                            places.insert(key, members.len());
+                            places.as_mut().map(|places| places.insert(key, members.len()));
                             members.push((key, next + 1));
                         }
                     }
@@ -281,16 +313,12 @@ impl<'a> Record<'a> {
 }
 
 pub(super) fn push_int(number: i64, out: &mut String) {
-    use std::fmt::Write as _;
-
-    // Writing to a string can't fail.
-    let _ = write!(out, "{number}");
+    out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// A JSON string, with as few escapes as JSON allows.
 pub(super) fn push_json_text(text: &str, out: &mut String) {
-    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(plain) {
+    if reading::is_plain(text) {
         out.push('"');
         out.push_str(text);
         out.push('"');
@@ -305,10 +333,8 @@ mod tests {
     use super::*;
 
     fn read(tape: &mut Tape, page: &str) -> Result<(), JiterError> {
-        let mut jiter = Jiter::new(page.as_bytes());
-        let peek = jiter.peek()?;
-        tape.read(&mut jiter, page, peek)?;
-        jiter.finish()
+        let end = tape.read(page, 0)?;
+        Jiter::new(&page.as_bytes()[end..]).finish()
     }
 
     #[test]
@@ -349,6 +375,77 @@ mod tests {
             ["{", r#"{"a":NaN}"#, "[1,]", "01", r#""\ud800""#, "1 2", &deep, "{\"a\":\"\u{1}\"}", "nul", "-", "1e"]
         {
             assert!(read(&mut Tape::default(), page).is_err(), "{page}");
+        }
+    }
+
+    /// Both ways of reading put the same on the tape, and refuse the same.
+    fn agree(page: &str) {
+        let (mut fast, mut slow) = (Tape::default(), Tape::default());
+        let mut reading = Reading::new(page, 0, &mut fast.nodes, &mut fast.aside);
+        let end = reading.value(0).map(|()| reading.at);
+        let expected = slow.read_anything(page, 0).ok();
+        if let Some(end) = end {
+            assert_eq!(Some(end), expected, "{page}");
+            assert_eq!((fast.nodes, fast.aside), (slow.nodes, slow.aside), "{page}");
+        }
+    }
+
+    #[test]
+    fn both_ways_of_reading_agree() {
+        let cases = [
+            r#" { "a" : [ 1 , 2.50, -3, -0, 0, true, false, null ] , "b" : { } , "c":[ ] } "#,
+            r#"[1234567890123456789,-9223372036854775808,9223372036854775808,999999999999999999,1e5,-1.5E-3,0.0]"#,
+            r#"["\u00e9\n\"\\\/\b\f\r\t", "日本語日本語", "\ud83d\ude00x", "\u0000", ""]"#,
+        ];
+        for page in cases {
+            agree(page);
+            let mut tape = Tape::default();
+            assert!(Reading::new(page, 0, &mut tape.nodes, &mut tape.aside).value(0).is_some(), "{page}");
+            for end in (0..page.len()).filter(|end| page.is_char_boundary(*end)) {
+                agree(&page[..end]);
+            }
+        }
+        for page in [
+            "01",
+            "-",
+            "1.",
+            "1e",
+            "-01",
+            ".5",
+            "+1",
+            "tru",
+            "nul",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{,}",
+            "[1,]",
+            "[1 2]",
+            "[,]",
+            "{1:2}",
+            r#""\x""#,
+            r#""\u12"#,
+            r#""\ud800""#,
+            r#""\ud800\u0041""#,
+            r#""\udc00""#,
+            "\"\u{1}\"",
+            "\"a\nb\"",
+            "{\"a\":1 \"b\":2}",
+        ] {
+            agree(page);
+            let mut tape = Tape::default();
+            assert!(read(&mut tape, page).is_err(), "{page}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn both_ways_agree_on_anything(page in r#"[\[\]{},:"\\a0-9.eE+\- \nunl日\x01]{0,24}"#, text in "\\PC{0,24}") {
+            agree(&page);
+            let text = serde_json::Value::from(text).to_string();
+            agree(&text);
+            agree(&format!("{{{text}:[{text},{{{text}:{page}}}]}}"));
         }
     }
 }

@@ -30,6 +30,9 @@ impl Engine {
             .epoch_interruption(true)
             .max_wasm_stack(512 << 10)
             .async_stack_size(2 << 20)
+            // A trap is shown with its functions' names. The rest would be a sixth of what is read at every start.
+            .generate_address_map(false)
+            .native_unwind_info(false)
             .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
         let wasmtime = wasmtime::Engine::new(&config).map_err(|source| {
             Error::new(ErrorKind::Internal, "the WebAssembly engine can't start").with_source(source.to_string())

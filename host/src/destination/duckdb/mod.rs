@@ -14,11 +14,12 @@ use super::sql::dialect::{Dialect, TableName, identifier, literal};
 use super::sql::{Database, SqlDestination};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What DuckDB may hold in memory before it spills to a folder beside the file, in megabytes. Appending needs no more; a
-/// merge into large tables may need some that can't be spilled, and gets it then, step by step.
-const MEMORY_LIMIT: u32 = 48;
-const MOST_MEMORY: u32 = 48 * 64;
-const MEMORY_STEP: u32 = 4;
+/// What DuckDB may hold in memory before it spills to a folder beside the file, in megabytes, where nothing else is said:
+/// as much as a package with what is made of it, so that appending does not spill. A merge into large tables may need some
+/// that can't be spilled, and gets it then, step by step.
+const MEMORY_LIMIT: u64 = 96;
+const MOST_MEMORY: u64 = 3072;
+const MEMORY_STEP: u64 = 4;
 const THREADS: i64 = 2;
 /// How much of what DuckDB has freed its allocator may keep for later.
 const ALLOCATOR_KEEPS: &str = "16MB";
@@ -45,14 +46,18 @@ pub(super) struct DuckDb {
     path: PathBuf,
     connection: Option<Connection>,
     /// In megabytes.
-    memory_limit: u32,
+    memory_limit: u64,
 }
 
 impl DuckDb {
     fn connect(&mut self) -> Result<()> {
-        create(&self.path).map_err(|error| unopened(&self.path, error))?;
         self.connection = Some(connect(&self.path).map_err(|error| unopened(&self.path, error))?);
-        Ok(())
+        self.set_memory()
+    }
+
+    fn set_memory(&self) -> Result<()> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        connection.execute_batch(&format!("SET memory_limit = '{}MB'", self.memory_limit)).map_err(refused)
     }
 
     fn connection(&self) -> Result<&Connection> {
@@ -60,20 +65,7 @@ impl DuckDb {
     }
 }
 
-/// Makes the file unless it is there, under another name first: one that is half made would be no DuckDB file for ever.
-fn create(path: &Path) -> std::result::Result<(), Cause> {
-    if path.exists() {
-        return Ok(());
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = Path::new(&name);
-    connect(new)?.close().map_err(|(_, error)| error)?;
-    std::fs::rename(new, path)?;
-    Ok(())
-}
-
-fn connect(path: &Path) -> duckdb::Result<Connection> {
+fn connect(path: &Path) -> std::result::Result<Connection, Cause> {
     let spill = path.with_extension("spill");
     let config = Config::default()
         .max_memory(&format!("{MEMORY_LIMIT}MB"))?
@@ -85,7 +77,16 @@ fn connect(path: &Path) -> duckdb::Result<Connection> {
     let connection = Connection::open_in_memory_with_flags(config)?;
     // DuckDB names a database after its file: `pm.duckdb` with a dataset `pm` would make the name `pm` ambiguous.
     let catalog = identifier(CATALOG);
-    connection.execute_batch(&format!("ATTACH {} AS {catalog}; USE {catalog}", literal(&path.to_string_lossy())))?;
+    let attach = |file: &Path| format!("ATTACH {} AS {catalog}", literal(&file.to_string_lossy()));
+    if !path.exists() {
+        // Under another name first: a file that is half made would be no DuckDB file for ever.
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = Path::new(&name);
+        connection.execute_batch(&format!("{}; DETACH {catalog}", attach(new)))?;
+        std::fs::rename(new, path)?;
+    }
+    connection.execute_batch(&format!("{}; USE {catalog}", attach(path)))?;
     Ok(connection)
 }
 
@@ -149,6 +150,11 @@ impl Database for DuckDb {
         Ok(is_closed)
     }
 
+    fn limit_memory(&mut self, bytes: u64) -> Result<()> {
+        self.memory_limit = (bytes >> 20).max(1);
+        self.set_memory()
+    }
+
     fn takes_more_memory(&mut self, error: &Error) -> bool {
         let lacked = error.causes().iter().any(|cause| OUT_OF_MEMORY.iter().any(|words| cause.contains(words)));
         if !lacked || self.memory_limit >= MOST_MEMORY {
@@ -156,8 +162,7 @@ impl Database for DuckDb {
         }
         self.memory_limit *= MEMORY_STEP;
         tracing::info!("DuckDB needs more memory: it may take {} MB now", self.memory_limit);
-        let set = format!("SET memory_limit = '{}MB'", self.memory_limit);
-        self.connection().is_ok_and(|connection| connection.execute_batch(&set).is_ok())
+        self.set_memory().is_ok()
     }
 
     fn append(&mut self, table: &TableName, batch: &RecordBatch) -> Result<()> {
@@ -195,6 +200,6 @@ mod tests {
             assert!(database.takes_more_memory(&error), "{error:?}");
             attempts += 1;
         }
-        assert!(attempts > 1, "48 MB were enough");
+        assert!(attempts > 1, "the first limit was enough");
     }
 }

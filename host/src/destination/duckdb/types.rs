@@ -2,7 +2,7 @@
 //!
 //! Must never do I/O.
 
-use crate::destination::sql::dialect::Dialect;
+use crate::destination::sql::dialect::{Area, Dialect, literal};
 use crate::schema::{Column, DataType};
 
 pub(super) struct DuckDb;
@@ -19,6 +19,16 @@ impl Dialect for DuckDb {
     /// Of each row its place, by which a merge finds it.
     fn reserved_columns(&self) -> &'static [&'static str] {
         &["rowid"]
+    }
+
+    /// What `information_schema.columns` is a view of, which takes ten times as long.
+    fn catalog(&self, dataset: &str) -> String {
+        let [dataset, staging] = [Area::Dataset, Area::Staging].map(|area| literal(&self.schema(dataset, area)));
+        format!(
+            "SELECT CASE WHEN schema_name = {dataset} THEN 'dataset' ELSE 'staging' END, table_name, column_name, CASE WHEN \
+             is_nullable THEN 'YES' ELSE 'NO' END FROM duckdb_columns() WHERE database_name = current_catalog() AND \
+             schema_name IN ({dataset}, {staging}) ORDER BY schema_name, table_name, column_index"
+        )
     }
 
     fn column_type(&self, column: &Column) -> String {

@@ -17,6 +17,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
+use crate::destination::json_lines;
 use crate::destination::layout;
 use crate::destination::printable::printable;
 use crate::destination::sql::LOAD_ID;
@@ -81,11 +82,7 @@ impl Format {
                         }
                     }
                 }
-                let mut writer = arrow::json::LineDelimitedWriter::new(file);
-                for batch in batches {
-                    writer.write(&printable(&batch?)?)?;
-                }
-                writer.finish()
+                batches.try_for_each(|batch| json_lines::write(&batch?, b"", b"\n", file))
             }
             Self::Csv => {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(file);

@@ -50,6 +50,11 @@ pub(crate) trait Database: Send {
         Ok(false)
     }
 
+    /// As the destination's.
+    fn limit_memory(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// Called after a transaction that failed and was rolled back: takes more memory, if that was what it lacked and there is
     /// more to take. Then the transaction is tried again.
     fn takes_more_memory(&mut self, _error: &Error) -> bool {
@@ -145,6 +150,10 @@ impl<D: Database> Destination for SqlDestination<D> {
             limits_text: dialect.limits_text(),
             keeps_state: true,
         }
+    }
+
+    fn limit_memory(&mut self, bytes: u64) -> Result<()> {
+        self.database.limit_memory(bytes)
     }
 
     fn read(&mut self, pipeline: &str) -> Result<Stored> {
