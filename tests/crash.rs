@@ -5,6 +5,8 @@
 
 pub(crate) mod contents;
 mod failures;
+#[cfg(target_os = "linux")]
+mod isolated;
 pub(crate) mod places;
 
 use std::{

@@ -7,8 +7,9 @@ use std::{
 };
 
 /// From the top down; modules on one line do not know each other.
-const LAYERS: [&[&str]; 19] = [
+const LAYERS: [&[&str]; 20] = [
     &["command"],
+    &["isolated"],
     &["output"],
     &["connection"],
     &["pipeline"],
@@ -23,7 +24,7 @@ const LAYERS: [&[&str]; 19] = [
     &["config"],
     &["streams"],
     &["report", "state"],
-    &["lock", "schema"],
+    &["isolation", "lock", "schema"],
     &["error"],
     &["diagnostic"],
     &["failpoint", "private_folder"],

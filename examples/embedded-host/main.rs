@@ -30,6 +30,8 @@ fn main() -> Result<ExitCode> {
         reveal: Vec::new(),
         public_key: None,
         lock: None,
+        isolate: false,
+        program: None,
     };
     let connection = Connection::open(options, &runtimes)?;
     println!("streams: {:?}", connection.streams.iter().map(|stream| &stream.name).collect::<Vec<_>>());

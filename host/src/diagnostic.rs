@@ -4,14 +4,16 @@
 
 use std::ops::Range;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Severity {
     Error,
     Warning,
 }
 
 /// One mistake, with its place once the file is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Diagnostic {
     pub severity: Severity,
     /// Stable and hyphenated: `unknown-key`.
@@ -23,6 +25,7 @@ pub struct Diagnostic {
     pub label: Option<String>,
     pub help: Option<String>,
     /// Where it stands; none when there is no file.
+    #[serde(skip)]
     pub place: Option<Place>,
 }
 

@@ -3,7 +3,10 @@
 //! Must never carry a secret: whoever writes a message names things (a secret's name, a URL without its query), and the
 //! egress redacts what comes from outside.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Severity};
 
@@ -13,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 const SHOWN_DIAGNOSTICS: usize = 100;
 
 /// Why something failed, by what the reader should do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The command line is wrong.
@@ -85,7 +88,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
-    context: Vec<(&'static str, String)>,
+    context: Vec<(Cow<'static, str>, String)>,
     help: Vec<String>,
     diagnostics: Vec<Diagnostic>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -128,7 +131,8 @@ impl Error {
 
     /// Says what the error is about: `("stream", "tasks")`.
     #[must_use]
-    pub fn with_context(mut self, key: &'static str, value: impl Into<String>) -> Self {
+    pub fn with_context(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        let key = key.into();
         if !self.0.context.iter().any(|(known, _)| *known == key) {
             self.0.context.push((key, value.into()));
         }
@@ -174,7 +178,7 @@ impl Error {
         &self.0.message
     }
 
-    pub fn context(&self) -> &[(&'static str, String)] {
+    pub fn context(&self) -> &[(Cow<'static, str>, String)] {
         &self.0.context
     }
 

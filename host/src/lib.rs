@@ -5,6 +5,7 @@
 //! the journey; one may use those that stand below it.
 
 pub mod command;
+pub mod isolated;
 pub mod output;
 
 pub mod connection;
@@ -26,6 +27,7 @@ pub mod secret;
 
 pub mod config;
 pub mod failpoint;
+pub mod isolation;
 pub mod lock;
 mod private_folder;
 pub mod schema;

@@ -15,7 +15,7 @@ use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Control, Event, StreamActivity, StreamPage, What};
 use crate::failpoint;
-use crate::normalize::{ChangeKind, Normalizer, Records};
+use crate::normalize::{ChangeKind, Normalizing, Records};
 use crate::package::{LoadPackage, Replacement};
 use crate::progress::Progress;
 use crate::report::ColumnAdded;
@@ -55,7 +55,7 @@ pub struct Packager {
     pub pipeline: String,
     /// Those that are read, as this run loads them.
     pub streams: IndexMap<String, StreamSpec>,
-    pub normalizer: Normalizer,
+    pub normalizer: Normalizing,
     pub progress: Progress,
     pub limits: Limits,
     pub size: PackageSize,

@@ -16,9 +16,10 @@ use crate::config::settings::Limits;
 use crate::destination::{self, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Control, Event, Extraction, Source, StreamActivity};
+use crate::isolation::Program;
 use crate::lock::RunLock;
 use crate::mode::{Beginning, RunMode};
-use crate::normalize::{Normalizer, Options};
+use crate::normalize::{Normalizing, Options};
 use crate::package::{LoadPackage, LoadReceipt};
 use crate::packaging::{Outcome, PackageSize, Packager, Packed};
 use crate::progress::Progress;
@@ -50,6 +51,8 @@ pub struct Pipeline {
     pub naming: Convention,
     pub package_size: PackageSize,
     pub concurrency: usize,
+    /// With a program: pages are looked at in a child process of it.
+    pub isolation: Option<Program>,
     /// Keeps other runs of the pipeline away until this one is dropped.
     pub lock: RunLock,
 }
@@ -130,7 +133,7 @@ impl Pipeline {
         let refused = Refused::new(&beginning, control.clone(), stored.schema.clone());
         let packager = Packager {
             pipeline: self.name.clone(),
-            normalizer: Normalizer::new(stored.schema, &streams, options)?,
+            normalizer: Normalizing::new(self.isolation.as_ref(), stored.schema, &streams, options, &self.limits)?,
             progress: Progress::new(
                 self.streams.clone(),
                 &beginning,

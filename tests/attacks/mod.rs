@@ -7,6 +7,8 @@ mod certificates;
 mod components;
 mod data;
 mod hostile_api;
+#[cfg(target_os = "linux")]
+mod isolation;
 mod limits;
 mod lock;
 mod memory;

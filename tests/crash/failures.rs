@@ -17,7 +17,7 @@ use crate::support::host_command::Project;
 use crate::support::mock_api::MockApi;
 
 /// Enough pages that there is time to interfere.
-fn long(disposition: &str) -> String {
+pub(super) fn long(disposition: &str) -> String {
     json!({
         "client": {"base_url": "$BASE", "paginator": {"type": "offset", "limit": 20, "total_path": "total"}},
         "resources": [{
@@ -30,12 +30,12 @@ fn long(disposition: &str) -> String {
 }
 
 /// A place in the project's folder.
-fn duckdb(project: &Project) -> Place {
+pub(super) fn duckdb(project: &Project) -> Place {
     Place::DuckDb(project.path("w.duckdb"))
 }
 
 /// Waits until the API has seen so many requests; false if the run ended before.
-fn is_under_way(api: &MockApi, child: &mut Child, requests: usize) -> bool {
+pub(super) fn is_under_way(api: &MockApi, child: &mut Child, requests: usize) -> bool {
     let mut seen = 0;
     while seen < requests {
         if child.try_wait().unwrap().is_some() {

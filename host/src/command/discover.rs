@@ -24,7 +24,7 @@ impl Discover {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
         let runtimes = Runtimes::new()?;
         let connection = self.connection.open(&runtimes)?;
-        let mut normalizer = sample::normalizer(&connection.streams, connection.settings.naming)?;
+        let mut normalizer = sample::normalizer(&connection)?;
         if !self.offline {
             let mut sampler = Sampler::new(connection.instance(&runtimes)?, &connection.streams);
             for stream in &connection.streams {

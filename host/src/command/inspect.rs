@@ -11,6 +11,7 @@ use crate::config::secret_binding::bindings;
 use crate::config::{ConfigFile, Settings};
 use crate::connection::{self, Asked};
 use crate::error::Result;
+use crate::isolation::Program;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
 use crate::sandbox::{Connector, CredentialRequest, Engine, GrantRequest, Instance, LogSink, printable};
@@ -27,6 +28,9 @@ pub struct Inspect {
     /// Stop unless CONNECTOR.wasm.minisig was made with the other half of this minisign key
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
+    /// Compile and ask the connector in a process of its own (Linux)
+    #[arg(long)]
+    isolate: bool,
 }
 
 /// What an import lets a connector do, by the beginning of its name.
@@ -50,7 +54,9 @@ impl Inspect {
         let mut file = self.config.as_deref().map(ConfigFile::load).transpose()?;
         let settings = file.as_ref().map(|file| file.settings.clone()).unwrap_or_default();
         let public_key = self.public_key.as_deref().or(settings.public_key.as_deref());
-        let connector = Connector::load(&Engine::new(&settings.limits)?, &self.connector, public_key)?;
+        let isolation = connection::isolation(self.isolate || settings.isolate, Some(Program::this()))?;
+        let engine = Engine::new(&settings.limits)?.isolated(isolation);
+        let connector = Connector::load(&engine, &self.connector, public_key)?;
         let log: LogSink = Arc::new(drop);
         let mut ways = BTreeMap::new();
         let (description, asks) = match &mut file {

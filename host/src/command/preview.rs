@@ -35,7 +35,7 @@ impl Preview {
             return Err(Error::new(ErrorKind::Config, "the configuration has no streams"));
         };
         known(&connection.streams, &stream)?;
-        let mut normalizer = sample::normalizer(&connection.streams, connection.settings.naming)?;
+        let mut normalizer = sample::normalizer(&connection)?;
         let mut sampler = Sampler::new(connection.instance(&runtimes)?, &connection.streams);
         if let Some(page) = runtimes.guests.block_on(sampler.page(&stream))? {
             sample::add(&mut normalizer, &stream, page.whole())?;

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use crate::connection::Connection;
 use crate::error::Result;
-use crate::normalize::{Normalizer, Options};
+use crate::normalize::{Normalizing, Options};
 use crate::sandbox::{Instance, Page, PageRecords};
-use crate::schema::{Convention, Schema, StreamSpec, WriteDisposition};
+use crate::schema::{Schema, StreamSpec, WriteDisposition};
 
 /// Pages without records that are passed over, and partitions of a child that are tried.
 const PATIENCE: usize = 5;
@@ -63,7 +64,7 @@ fn is_empty(records: &PageRecords) -> bool {
 }
 
 /// Rows out of one page, as they would be loaded.
-pub(super) fn normalizer(streams: &[StreamSpec], naming: Convention) -> Result<Normalizer> {
+pub(super) fn normalizer(connection: &Connection) -> Result<Normalizing> {
     // What is not to be loaded can still be looked at.
     let visible = |stream: &StreamSpec| StreamSpec {
         selected: true,
@@ -73,10 +74,12 @@ pub(super) fn normalizer(streams: &[StreamSpec], naming: Convention) -> Result<N
         },
         ..stream.clone()
     };
-    let streams: Vec<StreamSpec> = streams.iter().map(visible).collect();
-    Normalizer::new(Schema::default(), &streams, Options { naming, ..Options::default() })
+    let streams: Vec<StreamSpec> = connection.streams.iter().map(visible).collect();
+    let options = Options { naming: connection.settings.naming, ..Options::default() };
+    let limits = &connection.settings.limits;
+    Normalizing::new(connection.isolation.as_ref(), Schema::default(), &streams, options, limits)
 }
 
-pub(super) fn add(normalizer: &mut Normalizer, stream: &str, records: &PageRecords) -> Result<()> {
+pub(super) fn add(normalizer: &mut Normalizing, stream: &str, records: &PageRecords) -> Result<()> {
     normalizer.add(stream, &records.into(), "preview").map(drop)
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::config::settings::Limits;
-use crate::config::{ConfigFile, with_host};
+use crate::config::{ConfigFile, Settings, with_host};
+use crate::connection::isolation;
 use crate::error::{Error, ErrorKind, Result};
+use crate::isolation::Program;
 use crate::output::Printer;
 use crate::pipeline::Runtimes;
 use crate::sandbox::{Connector, Engine, Instance};
@@ -19,19 +20,25 @@ pub struct Schema {
     #[arg(value_name = "CONNECTOR.wasm")]
     connector: PathBuf,
 
-    /// A configuration whose `host.limits` hold
+    /// A configuration whose `host.limits` and `host.isolate` hold
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Compile and ask the connector in a process of its own (Linux)
+    #[arg(long)]
+    isolate: bool,
 }
 
 impl Schema {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
         let runtimes = Runtimes::new()?;
-        let limits = match &self.config {
-            Some(path) => ConfigFile::load(path)?.settings.limits,
-            None => Limits::default(),
+        let settings = match &self.config {
+            Some(path) => ConfigFile::load(path)?.settings,
+            None => Settings::default(),
         };
-        let connector = Connector::load(&Engine::new(&limits)?, &self.connector, None)?;
+        let isolation = isolation(self.isolate || settings.isolate, Some(Program::this()))?;
+        let engine = Engine::new(&settings.limits)?.isolated(isolation);
+        let connector = Connector::load(&engine, &self.connector, None)?;
         let io = runtimes.io.handle().clone();
         let described =
             async { Instance::new(&connector, None, Arc::default(), Arc::new(drop), io).await?.describe().await };

@@ -20,6 +20,8 @@ pub struct Settings {
     pub secrets: BTreeMap<String, SecretSettings>,
     /// The connector must be signed with the other half of this minisign key.
     pub public_key: Option<String>,
+    /// Run the connector, and look at its pages, in processes of their own (Linux). The flag `--isolate` asks for it too.
+    pub isolate: bool,
     pub retry: Retry,
     pub rate_limit: RateLimit,
     pub limits: Limits,
@@ -43,6 +45,7 @@ impl Default for Settings {
             reveal: Vec::new(),
             secrets: BTreeMap::new(),
             public_key: None,
+            isolate: false,
             retry: Retry::default(),
             rate_limit: RateLimit::default(),
             limits: Limits::default(),

@@ -21,6 +21,7 @@ use crate::config::{ConfigFile, Settings};
 use crate::egress::{Egress, Grants};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extract::{Remarks, Source};
+use crate::isolation::Program;
 use crate::pipeline::Runtimes;
 use crate::sandbox::{Connector, Description, Engine, GrantRequest, Instance, LogSink};
 use crate::schema::StreamSpec;
@@ -41,6 +42,11 @@ pub struct ConnectionOptions {
     pub public_key: Option<String>,
     /// Holds the connector to what was accepted of it before.
     pub lock: Option<Lock>,
+    /// Runs the connector, and looks at its pages, in processes of their own; the configuration's `host.isolate` asks for it
+    /// too.
+    pub isolate: bool,
+    /// What is started for them. None: not possible.
+    pub program: Option<Program>,
 }
 
 /// A file that remembers which component was run and what it asked for.
@@ -88,18 +94,30 @@ pub struct Connection {
     pub grants: Vec<GrantRequest>,
     /// Digest of the connector and of what it was configured with.
     pub fingerprint: String,
+    /// What is started for isolated processes, if it is to be isolated.
+    pub isolation: Option<Program>,
 }
 
 impl Connection {
     /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
     pub fn open(options: ConnectionOptions, runtimes: &Runtimes) -> Result<Self> {
-        let ConnectionOptions { connector: path, config: mut file, secrets: sources, allow, reveal, public_key, lock } =
-            options;
+        let ConnectionOptions {
+            connector: path,
+            config: mut file,
+            secrets: sources,
+            allow,
+            reveal,
+            public_key,
+            lock,
+            ..
+        } = options;
         let mut settings = file.settings.clone();
         settings.allow.extend(allow);
         settings.reveal.extend(reveal);
         let public_key = public_key.or_else(|| settings.public_key.clone());
-        let connector = Connector::load(&Engine::new(&settings.limits)?, &path, public_key.as_deref())?;
+        let isolation = isolation(options.isolate || settings.isolate, options.program)?;
+        let engine = Engine::new(&settings.limits)?.isolated(isolation.clone());
+        let connector = Connector::load(&engine, &path, public_key.as_deref())?;
         if connector.surface().wants_secrets() && settings.reveal.is_empty() {
             let error = Error::new(ErrorKind::Denied, "the connector wants to see secrets, which is not granted");
             return Err(about(error, &path).with_help(
@@ -138,12 +156,23 @@ impl Connection {
             streams,
             grants: requests,
             fingerprint,
+            isolation,
         })
     }
 
     /// An instance of the connector with the configuration opened.
     pub fn instance(&self, runtimes: &Runtimes) -> Result<Instance> {
         runtimes.guests.block_on(self.source.instance(Arc::default()))
+    }
+}
+
+/// Errors (`Usage`): isolation is wanted, and there is no program for it.
+pub fn isolation(is_wanted: bool, program: Option<Program>) -> Result<Option<Program>> {
+    match (is_wanted, program) {
+        (true, None) => Err(Error::new(ErrorKind::Usage, "there is no program to start isolated processes from")
+            .with_help("give ConnectionOptions::program, whose main calls airlock_host::isolated::serve first")),
+        (true, program) => Ok(program),
+        (false, _) => Ok(None),
     }
 }
 

@@ -79,6 +79,7 @@ impl Connection {
             package_size: PackageSize::of(&self.settings),
             concurrency: options.concurrency.or(self.settings.concurrency).unwrap_or(CONCURRENCY),
             naming: self.settings.naming,
+            isolation: self.isolation,
             limits: self.settings.limits,
             lock,
         })

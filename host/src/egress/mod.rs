@@ -106,6 +106,11 @@ impl Egress {
         known.values.first().cloned()
     }
 
+    /// The names of the secrets that the connector may see in plain text.
+    pub(crate) fn reveals(&self) -> &[String] {
+        &self.settings.reveal
+    }
+
     /// Sends a request through the gate, follows redirects through the same gate, and retries.
     ///
     /// Errors: `Denied` (not granted), `LimitExceeded`, `Unavailable` (after the last retry), `Unauthorized` (no

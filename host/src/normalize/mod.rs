@@ -9,6 +9,7 @@ mod flatten;
 mod growth;
 #[cfg(test)]
 mod growth_tests;
+pub(crate) mod isolated;
 mod names;
 mod reading;
 mod row_id;
@@ -30,6 +31,7 @@ use indexmap::{IndexMap, IndexSet};
 use jiter::{Jiter, JiterError};
 
 pub use column::TYPE_METADATA;
+pub use isolated::Normalizing;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::error::{Error, ErrorKind, Result};
@@ -94,20 +96,20 @@ pub enum Records<'a> {
     ArrowIpc(&'a [u8]),
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PageSummary {
     pub records: u64,
 }
 
 /// How a table changed, for the run's report.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SchemaChange {
     pub stream: String,
     pub table: String,
     pub kind: ChangeKind,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ChangeKind {
     /// The table is new.
     Table,

@@ -307,8 +307,8 @@ fn a_new_table_may_have_any_column_until_it_is_taken() {
     normalizer.take().unwrap();
     let error = add(&mut normalizer, r#"[{"id":1},{"id":2,"y":1}]"#).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Contract);
-    assert!(error.context().contains(&("column", "y".to_owned())), "{error}");
-    assert!(error.context().contains(&("record", "2".to_owned())), "{error}");
+    assert!(error.context().contains(&("column".into(), "y".to_owned())), "{error}");
+    assert!(error.context().contains(&("record".into(), "2".to_owned())), "{error}");
 }
 
 #[test]
@@ -364,8 +364,8 @@ fn what_is_no_page_is_refused_with_its_place() {
         let mut normalizer = append(json!({}));
         let error = normalizer.add("t", &records, "1").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadData);
-        assert!(error.context().contains(&("byte", byte.to_owned())), "{error}");
-        assert!(record.is_empty() || error.context().contains(&("record", record.to_owned())), "{error}");
+        assert!(error.context().contains(&("byte".into(), byte.to_owned())), "{error}");
+        assert!(record.is_empty() || error.context().contains(&("record".into(), record.to_owned())), "{error}");
     }
 }
 

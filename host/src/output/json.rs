@@ -55,7 +55,7 @@ pub(super) fn error(error: &Error) -> Value {
 
 fn inner(error: &Error) -> Value {
     let context: serde_json::Map<String, Value> =
-        error.context().iter().map(|(key, value)| ((*key).to_owned(), Value::from(value.as_str()))).collect();
+        error.context().iter().map(|(key, value)| (key.to_string(), Value::from(value.as_str()))).collect();
     json!({
         "kind": error.kind().code(),
         "message": error.message(),

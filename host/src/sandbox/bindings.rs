@@ -4,4 +4,5 @@ wasmtime::component::bindgen!({
     path: "../wit",
     world: "connector-with-secrets",
     exports: { default: async },
+    additional_derives: [serde::Serialize, serde::Deserialize],
 });

@@ -3,6 +3,8 @@
 //! A compiled file is native code. It is kept in a private folder, named by the digest of the component, the engine's
 //! version and its settings, and carries a MAC under a key of that folder; one that does not fit is not used. A cache
 //! that can't be used is no error: it is only slower. Must never load a file from anywhere else.
+//!
+//! What an isolated process compiled is kept apart: a hole in the compiler may have made it, so it never runs here.
 
 use std::fs;
 use std::io::Write as _;
@@ -19,24 +21,43 @@ use crate::private_folder;
 /// A nonce and the tag that goes with it.
 const MAC_LENGTH: usize = NONCE_LEN + 16;
 
-/// What is kept of the component with this digest.
-pub(super) fn find(engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
-    let folder = folder()?;
-    load(engine, &folder, &folder.join(format!("{}.cwasm", key(engine, digest))))
+/// Who compiled it, and may run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Here,
+    Isolated,
 }
 
-pub(super) fn keep(engine: &wasmtime::Engine, digest: &str, component: &Component) {
+/// Native code, as this process or its child made it.
+pub(super) struct NativeCode(Vec<u8>);
+
+/// What is kept of the component with this digest.
+pub(super) fn find(engine: &wasmtime::Engine, digest: &str, place: Place) -> Option<NativeCode> {
+    let folder = folder()?;
+    read(&folder, &folder.join(format!("{}.cwasm", key(engine, digest, place))))
+}
+
+pub(super) fn keep(
+    engine: &wasmtime::Engine,
+    digest: &str,
+    place: Place,
+    code: impl FnOnce() -> wasmtime::Result<Vec<u8>>,
+) {
     let Some(folder) = folder() else { return };
-    if let Err(error) = store(component, &folder, &folder.join(format!("{}.cwasm", key(engine, digest)))) {
+    let file = folder.join(format!("{}.cwasm", key(engine, digest, place)));
+    if let Err(error) = code().and_then(|code| store(&code, &folder, &file)) {
         tracing::debug!(%error, "the compiled component was not kept");
     }
 }
 
-fn key(engine: &wasmtime::Engine, digest: &str) -> String {
+fn key(engine: &wasmtime::Engine, digest: &str, place: Place) -> String {
     let mut hash = DigestHasher(Sha256::new());
     std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hash);
     hash.0.update(digest);
     hash.0.update(env!("CARGO_PKG_VERSION"));
+    if place == Place::Isolated {
+        hash.0.update("isolated");
+    }
     hex(&hash.0.finalize())
 }
 
@@ -52,28 +73,44 @@ fn folder() -> Option<PathBuf> {
     private_folder::stays(&folder).then_some(folder)
 }
 
-fn load(engine: &wasmtime::Engine, folder: &Path, file: &Path) -> Option<Component> {
-    let content = fs::read(file).ok()?;
+fn read(folder: &Path, file: &Path) -> Option<NativeCode> {
+    let mut content = fs::read(file).ok()?;
     let (code, mac) = content.split_at_checked(content.len().checked_sub(MAC_LENGTH)?)?;
     if !authenticates(&authenticator(folder, file).ok()?, code, mac) {
         tracing::warn!(file = %file.display(), "a compiled component was changed by somebody else: compiled anew");
         let _ = fs::remove_file(file);
         return None;
     }
-    // SAFETY: these bytes were written by `store` of this very version with these very settings (both are in the file's
-    // name), and the MAC over them, whose key only this user can read, was checked just now in this process's memory.
-    #[expect(unsafe_code, reason = "a compiled component is native code: see the safety comment")]
-    unsafe {
-        Component::deserialize(engine, code).ok()
+    content.truncate(content.len() - MAC_LENGTH);
+    Some(NativeCode(content))
+}
+
+impl NativeCode {
+    /// What a parent handed to its isolated process, which has nothing else to lose.
+    pub(super) fn from_parent(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    pub(super) fn load(&self, engine: &wasmtime::Engine) -> Option<Component> {
+        // SAFETY: these bytes were written by `store` of this very version with these very settings (both are in the file's
+        // name), and the MAC over them, whose key only this user can read, was checked just now in the memory of this process
+        // or of its parent.
+        #[expect(unsafe_code, reason = "a compiled component is native code: see the safety comment")]
+        unsafe {
+            Component::deserialize(engine, &self.0).ok()
+        }
     }
 }
 
-fn store(component: &Component, folder: &Path, file: &Path) -> wasmtime::Result<()> {
-    let code = component.serialize()?;
-    let mac = mac(&authenticator(folder, file)?, &code)?;
+fn store(code: &[u8], folder: &Path, file: &Path) -> wasmtime::Result<()> {
+    let mac = mac(&authenticator(folder, file)?, code)?;
     let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
     let mut output = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    output.write_all(&code)?;
+    output.write_all(code)?;
     output.write_all(&mac)?;
     fs::rename(&temporary, file)?;
     Ok(())

@@ -13,15 +13,25 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The component of `bytes`, from the cache or compiled.
 pub(super) fn compiled(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component> {
-    if let Some(component) = cache::find(&engine.wasmtime, digest) {
+    let place = cache::Place::Here;
+    if let Some(code) = cache::find(&engine.wasmtime, digest, place)
+        && let Some(component) = code.load(&engine.wasmtime)
+    {
         return Ok(component);
     }
+    let component = compile(engine, bytes.to_owned())?;
+    cache::keep(&engine.wasmtime, digest, place, || component.serialize());
+    Ok(component)
+}
+
+/// Errors: it takes too long (`LimitExceeded`), or is no component (`Connector`).
+pub(super) fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Component> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    let (compiler, code) = (engine.wasmtime.clone(), bytes.to_owned());
+    let compiler = engine.wasmtime.clone();
     std::thread::Builder::new()
         .name("compiler".to_owned())
         // Nobody receives what comes too late.
-        .spawn(move || drop(sender.send(Component::new(&compiler, &code))))
+        .spawn(move || drop(sender.send(Component::new(&compiler, &bytes))))
         .map_err(|source| Error::new(ErrorKind::Internal, "the compiler can't start").with_source(source))?;
     let limit = engine.limits.compile_secs;
     let outcome = receiver.recv_timeout(Duration::from_secs_f64(limit)).map_err(|given_up| match given_up {
@@ -31,9 +41,7 @@ pub(super) fn compiled(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Co
         }
         mpsc::RecvTimeoutError::Disconnected => Error::new(ErrorKind::Connector, "the component crashes the compiler"),
     })?;
-    let component = outcome.map_err(|source| {
+    outcome.map_err(|source| {
         Error::new(ErrorKind::Connector, "the component can't be compiled").with_source(source.to_string())
-    })?;
-    cache::keep(&engine.wasmtime, digest, &component);
-    Ok(component)
+    })
 }

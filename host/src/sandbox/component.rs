@@ -4,14 +4,16 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::ConnectorWithSecretsPre;
 use super::imports::{InstanceState, handle};
-use super::{Engine, bindings, cache, compile, printable, signature};
+use super::{Engine, bindings, cache, compile, isolated, printable, signature};
+use crate::config::settings::Limits;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The contract that this host speaks: `airlock:connector/source@0.1.x`.
@@ -21,9 +23,30 @@ const CONTRACT_VERSION: (u64, u64) = (0, 1);
 /// A loaded connector. Cheap to clone.
 #[derive(Clone)]
 pub struct Connector {
+    pub(super) code: Code,
+    pub(super) limits: Arc<Limits>,
+    surface: Arc<Surface>,
+}
+
+/// Where it was compiled, and runs.
+#[derive(Clone)]
+pub(super) enum Code {
+    Here(Compiled),
+    Isolated(Arc<isolated::Sandbox>),
+}
+
+/// A component in this process, ready to make instances of.
+#[derive(Clone)]
+pub(super) struct Compiled {
     pub(super) engine: Engine,
     pub(super) pre: ConnectorWithSecretsPre<InstanceState>,
-    surface: Arc<Surface>,
+}
+
+/// What a component says that it needs and gives.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Interfaces {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
 }
 
 /// What can be said of a component without running it.
@@ -68,36 +91,52 @@ impl Connector {
             return Err(about(error.with_help("raise host.limits.component_bytes")));
         }
         let signed = public_key.map(|key| signature::check(path, &bytes, key)).transpose().map_err(about)?;
-        Self::from_bytes(engine, &bytes, signed).map_err(about)
+        Self::from_bytes(engine, bytes, signed).map_err(about)
     }
 
-    fn from_bytes(engine: &Engine, bytes: &[u8], signed: Option<String>) -> Result<Self> {
-        check_kind(bytes)?;
-        let digest = cache::hex(&Sha256::digest(bytes));
-        let component = compile::compiled(engine, bytes, &digest)?;
-        let types = component.component_type();
-        let name = |(name, _): (&str, ComponentItem)| name.to_owned();
-        let surface = Surface {
-            digest,
-            bytes: bytes.len(),
-            signed,
-            imports: types.imports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
-            exports: types.exports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
+    fn from_bytes(engine: &Engine, bytes: Vec<u8>, signed: Option<String>) -> Result<Self> {
+        check_kind(&bytes)?;
+        let (digest, size) = (cache::hex(&Sha256::digest(&bytes)), bytes.len());
+        let (code, interfaces) = match &engine.isolation {
+            Some(program) => {
+                let (sandbox, interfaces) = isolated::Sandbox::start(program, engine, bytes, &digest)?;
+                (Code::Isolated(Arc::new(sandbox)), interfaces)
+            }
+            None => {
+                let component = compile::compiled(engine, &bytes, &digest)?;
+                let (compiled, interfaces) = Compiled::new(engine, &component)?;
+                (Code::Here(compiled), interfaces)
+            }
         };
-        check_contract(&surface.exports)?;
-        let linker = linker(engine).map_err(|source| {
-            Error::new(ErrorKind::Internal, "the imports can't be linked").with_source(source.to_string())
-        })?;
-        let pre = linker.instantiate_pre(&component).and_then(ConnectorWithSecretsPre::new).map_err(|source| {
-            Error::new(ErrorKind::Connector, "the component asks for something that no connector gets")
-                .with_source(printable(&format!("{source:#}")))
-                .with_help("a connector may import wasi:http/outgoing-handler, clocks, random, io, an empty wasi:cli, and airlock:connector/log")
-        })?;
-        Ok(Self { engine: engine.clone(), pre, surface: Arc::new(surface) })
+        let Interfaces { imports, exports } = interfaces;
+        let surface = Surface { digest, bytes: size, signed, imports, exports };
+        Ok(Self { code, limits: engine.limits.clone(), surface: Arc::new(surface) })
     }
 
     pub fn surface(&self) -> &Surface {
         &self.surface
+    }
+}
+
+impl Compiled {
+    /// Errors (`Connector`): no connector, another version of the contract, an import that no connector gets.
+    pub(super) fn new(engine: &Engine, component: &Component) -> Result<(Self, Interfaces)> {
+        let types = component.component_type();
+        let name = |(name, _): (&str, ComponentItem)| name.to_owned();
+        let interfaces = Interfaces {
+            imports: types.imports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
+            exports: types.exports(&engine.wasmtime).map(|(n, item)| name((n, item.ty))).collect(),
+        };
+        check_contract(&interfaces.exports)?;
+        let linker = linker(engine).map_err(|source| {
+            Error::new(ErrorKind::Internal, "the imports can't be linked").with_source(source.to_string())
+        })?;
+        let pre = linker.instantiate_pre(component).and_then(ConnectorWithSecretsPre::new).map_err(|source| {
+            Error::new(ErrorKind::Connector, "the component asks for something that no connector gets")
+                .with_source(printable(&format!("{source:#}")))
+                .with_help("a connector may import wasi:http/outgoing-handler, clocks, random, io, an empty wasi:cli, and airlock:connector/log")
+        })?;
+        Ok((Self { engine: engine.clone(), pre }, interfaces))
     }
 }
 

@@ -9,6 +9,7 @@ use wasmtime::Config;
 use super::limits::MemoryBudget;
 use crate::config::settings::Limits;
 use crate::error::{Error, ErrorKind, Result};
+use crate::isolation::Program;
 
 /// Length of an epoch: how long a guest computes before others get their turn.
 const TICK: Duration = Duration::from_millis(10);
@@ -19,6 +20,8 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) limits: Arc<Limits>,
     pub(super) memory: Arc<MemoryBudget>,
+    /// Connectors are compiled and run in a child process, and here never.
+    pub(super) isolation: Option<Program>,
     _ticker: Arc<Ticker>,
 }
 
@@ -40,7 +43,13 @@ impl Engine {
         let ticker = Ticker::start(wasmtime.clone())
             .map_err(|source| Error::new(ErrorKind::Internal, "the epoch thread can't start").with_source(source))?;
         let memory = Arc::new(MemoryBudget::new(limits.total_memory_bytes));
-        Ok(Self { wasmtime, limits: Arc::new(limits.clone()), memory, _ticker: Arc::new(ticker) })
+        Ok(Self { wasmtime, limits: Arc::new(limits.clone()), memory, isolation: None, _ticker: Arc::new(ticker) })
+    }
+
+    /// With a program: connectors are compiled and run in a child process of it.
+    #[must_use]
+    pub fn isolated(self, program: Option<Program>) -> Self {
+        Self { isolation: program, ..self }
     }
 }
 

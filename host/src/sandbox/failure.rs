@@ -86,7 +86,7 @@ pub(super) fn trapped(state: &InstanceState, function: &str, trap: &wasmtime::Er
         None => Error::new(ErrorKind::Connector, "the connector crashed").with_context("in", function.to_owned()),
     };
     let cause = state.said.text().unwrap_or_else(|| trap.root_cause().to_string());
-    error.with_source(state.gate.redact(&printable(&cause)))
+    error.with_source(printable(&cause))
 }
 
 fn over(function: &str, limit: &str) -> Error {

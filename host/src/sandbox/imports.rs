@@ -1,11 +1,10 @@
-//! What an instance is lent: an empty WASI, HTTP through the egress, and a log.
+//! What an instance sees of the world: an empty WASI, HTTP through its outlet, and a log.
 //!
 //! Must never lend an environment variable, a file, a socket or the terminal.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use secrecy::ExposeSecret as _;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
@@ -16,34 +15,12 @@ use wasmtime_wasi_http::{
 };
 
 use super::bindings::airlock::connector::{log, secrets, types};
-use super::failure::convert_diagnostic;
 use super::limits::InstanceLimits;
+use super::outlet::{Outlet, Saying};
 use super::said::Said;
-use super::{Engine, PageRecords, printable};
-use crate::diagnostic::Diagnostic;
-use crate::egress::{self, Egress, Session, Traffic};
+use super::{Engine, LogLevel};
+use crate::egress;
 use crate::error::{Error, ErrorKind};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    Debug,
-    Info,
-    Warning,
-}
-
-/// What a connector says to people, already safe to show.
-#[derive(Debug, Clone)]
-pub enum Remark {
-    Message(LogLevel, String),
-    /// Doubtful in the configuration; without its place yet.
-    Diagnostic(Diagnostic),
-}
-
-/// Takes what a connector says.
-pub type LogSink = Arc<dyn Fn(Remark) + Send + Sync>;
-
-/// How many messages of one instance are passed on.
-const LOG_LINES: u32 = 1000;
 
 /// The state behind one instance.
 pub(super) struct InstanceState {
@@ -51,32 +28,18 @@ pub(super) struct InstanceState {
     http: WasiHttpCtx,
     table: ResourceTable,
     pub(super) limits: InstanceLimits,
-    pub(super) gate: Gate,
-    log: LogSink,
-    log_lines: u32,
-    log_bytes_left: usize,
+    gate: Gate,
     pub(super) said: Said,
 }
 
-/// The connector's side of the egress; it remembers the last failure, of which the connector learns only the kind.
-pub(super) struct Gate {
-    egress: Option<Arc<Egress>>,
-    pub(super) session: Arc<Session>,
-    io: tokio::runtime::Handle,
+/// The connector's side of its outlet.
+struct Gate {
+    outlet: Arc<dyn Outlet>,
     request_bytes: usize,
-    last_error: Arc<Mutex<Option<Error>>>,
 }
 
 impl InstanceState {
-    /// Without an egress every request is denied. `io`: the runtime that waits for the network, so that a computing
-    /// guest does not hold it up.
-    pub(super) fn new(
-        engine: &Engine,
-        egress: Option<Arc<Egress>>,
-        traffic: Arc<Traffic>,
-        log: LogSink,
-        io: tokio::runtime::Handle,
-    ) -> Self {
+    pub(super) fn new(engine: &Engine, outlet: Arc<dyn Outlet>) -> Self {
         let said = Said::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(engine.limits.handles);
@@ -87,40 +50,9 @@ impl InstanceState {
             http,
             table,
             limits: InstanceLimits::new(engine.limits.memory_bytes, engine.memory.clone()),
-            gate: Gate {
-                egress,
-                session: Arc::new(Session::new(traffic)),
-                io,
-                request_bytes: engine.limits.request_bytes,
-                last_error: Arc::default(),
-            },
-            log,
-            log_lines: 0,
-            log_bytes_left: engine.limits.log_bytes,
+            gate: Gate { outlet, request_bytes: engine.limits.request_bytes },
             said,
         }
-    }
-}
-
-impl Gate {
-    pub(super) fn take_error(&self) -> Option<Error> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// A page's records as they are to be loaded, if they differ from what the connector gave.
-    pub(super) fn restored(&self, records: &PageRecords) -> Option<PageRecords> {
-        let egress = self.egress.as_ref()?;
-        match records {
-            PageRecords::JsonArray(bytes) | PageRecords::JsonLines(bytes) => {
-                egress.restored(bytes, &self.session).map(|bytes| records.with_bytes(bytes))
-            }
-            // Its bytes have lengths and offsets: what is masked in it stays so.
-            PageRecords::ArrowIpc(_) => None,
-        }
-    }
-
-    pub(super) fn redact(&self, text: &str) -> String {
-        self.egress.as_ref().map_or_else(|| text.to_owned(), |egress| egress.redact(text).into_owned())
     }
 }
 
@@ -138,54 +70,22 @@ impl WasiHttpView for InstanceState {
 
 impl log::Host for InstanceState {
     fn write(&mut self, level: log::Level, message: String) {
-        if self.is_silenced() {
-            return;
-        }
         let level = match level {
             log::Level::Debug => LogLevel::Debug,
             log::Level::Info => LogLevel::Info,
             log::Level::Warning => LogLevel::Warning,
         };
-        let message = self.safe(&message);
-        self.say(message.len(), Remark::Message(level, message));
+        self.gate.outlet.say(Saying::Message(level, message));
     }
 
     fn diagnose(&mut self, found: types::Diagnostic) {
-        if self.is_silenced() {
-            return;
-        }
-        let found = convert_diagnostic(found, &|text| self.safe(text));
-        let more = found.label.iter().chain(&found.help).chain([&found.code, &found.at]);
-        let bytes = found.message.len() + more.map(String::len).sum::<usize>();
-        self.say(bytes, Remark::Diagnostic(found));
+        self.gate.outlet.say(Saying::Diagnostic(found));
     }
 }
 
 impl secrets::Host for InstanceState {
     fn reveal(&mut self, name: String) -> Option<String> {
-        Some(self.gate.egress.as_ref()?.reveal(&name)?.expose_secret().to_owned())
-    }
-}
-
-impl InstanceState {
-    fn safe(&self, text: &str) -> String {
-        printable(&self.gate.redact(text))
-    }
-
-    /// Whether the connector has said too much: the rest costs nothing.
-    fn is_silenced(&self) -> bool {
-        self.log_lines >= LOG_LINES || self.log_bytes_left == 0
-    }
-
-    fn say(&mut self, bytes: usize, remark: Remark) {
-        self.log_lines += 1;
-        self.log_bytes_left = self.log_bytes_left.saturating_sub(bytes);
-        (self.log)(remark);
-        if self.is_silenced() {
-            let limit = if self.log_bytes_left == 0 { "host.limits.log_bytes" } else { "1000 messages" };
-            let message = format!("the connector says too much ({limit}): the rest is dropped");
-            (self.log)(Remark::Message(LogLevel::Warning, message));
-        }
+        self.gate.outlet.reveal(&name)
     }
 }
 
@@ -235,25 +135,15 @@ impl WasiHttpHooks for Gate {
         _options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let (egress, session, io) = (self.egress.clone(), self.session.clone(), self.io.clone());
-        let (last_error, request_bytes) = (self.last_error.clone(), self.request_bytes);
+        let (outlet, request_bytes) = (self.outlet.clone(), self.request_bytes);
         Box::new(async move {
             let outcome = match collected(request, request_bytes).await {
-                Ok(request) => {
-                    // Aborted with the guest's call: `AbortOnDrop` cancels what nobody waits for.
-                    let task = AbortOnDrop(io.spawn(async move {
-                        match egress {
-                            Some(egress) => egress.send(request, &session).await,
-                            None => {
-                                Err(Error::new(ErrorKind::Denied, "the connector made a request where none is allowed"))
-                            }
-                        }
-                    }));
-                    task.await.unwrap_or_else(|source| {
-                        Err(Error::new(ErrorKind::Internal, "a request was given up").with_source(source))
-                    })
+                Ok(request) => outlet.send(request).await,
+                Err(error) => {
+                    let kind = error.kind();
+                    outlet.failed(error);
+                    Err(kind)
                 }
-                Err(error) => Err(error),
             };
             match outcome {
                 Ok(answer) => {
@@ -264,11 +154,7 @@ impl WasiHttpHooks for Gate {
                     let done: Box<dyn Future<Output = _> + Send> = Box::new(std::future::ready(Ok(())));
                     Ok((response, done))
                 }
-                Err(error) => {
-                    let code = code_for_guest(&error);
-                    *last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    Err(code)
-                }
+                Err(kind) => Err(code_for_guest(kind)),
             }
         })
     }
@@ -289,28 +175,12 @@ async fn collected(request: http::Request<WasiBody>, limit: usize) -> Result<egr
     Ok(egress::Request { method: parts.method, url, headers: parts.headers, body: body.to_bytes() })
 }
 
-fn code_for_guest(error: &Error) -> wasmtime_wasi_http::Error {
+fn code_for_guest(kind: ErrorKind) -> wasmtime_wasi_http::Error {
     use wasmtime_wasi_http::Error as Code;
-    match error.kind() {
+    match kind {
         ErrorKind::Denied => Code::HttpRequestDenied,
         ErrorKind::LimitExceeded => Code::HttpResponseBodySize(None),
         ErrorKind::Unavailable => Code::DestinationUnavailable,
         _ => Code::InternalError(None),
-    }
-}
-
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, tokio::task::JoinError>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(context)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use wasmtime::Store;
-use wasmtime::component::ResourceAny;
-
-use super::allowance::{Allowance, Exceeded};
-use super::bindings::airlock::connector::types as wit_types;
-use super::bindings::exports::airlock::connector::source as wit;
-use super::imports::InstanceState;
+use super::bindings::airlock::connector::types;
+use super::bindings::exports::airlock::connector::source;
+use super::call::{Answer, Call, Returned};
+use super::component::Code;
+use super::inside::Inside;
+use super::isolated;
+use super::outlet::Lent;
 use super::spec;
-use super::{Connector, GrantRequest, LogSink, Page, PageRecords, Partition, bindings, failure, printable};
+use super::{Connector, GrantRequest, LogSink, Page, PageRecords, Partition, failure, printable};
 use crate::config::settings::Limits;
 use crate::egress::{Egress, Traffic};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,15 +30,18 @@ pub struct Description {
 }
 
 pub struct Instance {
-    store: Store<InstanceState>,
-    bindings: bindings::ConnectorWithSecrets,
-    connection: Option<ResourceAny>,
-    reader: Option<ResourceAny>,
+    copy: Copy,
+    lent: Arc<Lent>,
     /// Of the reader's last page, and how many pages in a row it stood still.
     last_checkpoint: Option<String>,
     stalled: usize,
-    allowance: Allowance,
     limits: Arc<Limits>,
+}
+
+/// Where it runs.
+enum Copy {
+    Inside(Box<Inside>),
+    Isolated(isolated::Remote),
 }
 
 impl Instance {
@@ -50,37 +53,22 @@ impl Instance {
         log: LogSink,
         io: tokio::runtime::Handle,
     ) -> Result<Self> {
-        let engine = &connector.engine;
-        let mut store = Store::new(&engine.wasmtime, InstanceState::new(engine, egress, traffic, log, io));
-        store.limiter(|state| &mut state.limits);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        let limits = engine.limits.clone();
-        store.set_hostcall_fuel(limits.document_bytes);
-        store.set_max_component_handles(limits.handles);
-        let allowance = Allowance::new(&limits);
-        let outcome = allowance.hold(connector.pre.instantiate_async(&mut store)).await;
-        match outcome {
-            Ok(Ok(bindings)) => Ok(Self {
-                store,
-                bindings,
-                connection: None,
-                reader: None,
-                last_checkpoint: None,
-                stalled: 0,
-                allowance,
-                limits,
-            }),
-            Ok(Err(trap)) => Err(failure::trapped(store.data(), "start", &trap)),
-            Err(exceeded) => Err(failure::exceeded("start", exceeded)),
+        let limits = connector.limits.clone();
+        let lent = Arc::new(Lent::new(egress, traffic, log, io, &limits));
+        let copy = match &connector.code {
+            Code::Here(compiled) => {
+                Inside::new(compiled, lent.clone()).await.map(|inside| Copy::Inside(Box::new(inside)))
+            }
+            Code::Isolated(sandbox) => sandbox.instance(lent.clone()).await.map(Copy::Isolated),
+        };
+        match copy {
+            Ok(copy) => Ok(Self { copy, lent, last_checkpoint: None, stalled: 0, limits }),
+            Err(error) => Err(safe(error, &lent)),
         }
     }
 
     pub async fn describe(&mut self) -> Result<Description> {
-        self.begin();
-        let call = self.bindings.airlock_connector_source().call_describe(&mut self.store);
-        let outcome = self.allowance.hold(call).await;
-        let description = self.end("describe", outcome)?;
+        let Returned::Description(description) = self.call(Call::Describe).await? else { return Err(nonsense()) };
         let config_schema = serde_json::from_str(&description.config_schema).map_err(|source| {
             Error::new(ErrorKind::Connector, "its configuration schema is no JSON").with_source(source)
         })?;
@@ -94,24 +82,11 @@ impl Instance {
 
     /// Opens the configuration, from which secrets were taken out.
     pub async fn open(&mut self, config: &str) -> Result<()> {
-        let config = config.to_owned();
-        self.begin();
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.connection();
-        let call = resource.call_open(&mut self.store, &config);
-        let outcome = self.allowance.hold(call).await;
-        let opened = self.end("open", outcome)?;
-        self.connection = Some(self.returned(opened)?);
-        Ok(())
+        self.call(Call::Open(config.to_owned())).await.map(drop)
     }
 
     pub async fn grants(&mut self) -> Result<Vec<GrantRequest>> {
-        let connection = self.begin_connected()?;
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.connection();
-        let call = resource.call_grants(&mut self.store, connection);
-        let outcome = self.allowance.hold(call).await;
-        let grants = self.end("grants", outcome)?;
+        let Returned::Grants(grants) = self.call(Call::Grants).await? else { return Err(nonsense()) };
         let asked: usize = grants.iter().map(|grant| 1 + grant.credentials.len()).sum();
         let most = self.limits.grants;
         if asked > most {
@@ -122,46 +97,23 @@ impl Instance {
     }
 
     pub async fn streams(&mut self) -> Result<Vec<StreamSpec>> {
-        let connection = self.begin_connected()?;
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.connection();
-        let call = resource.call_streams(&mut self.store, connection);
-        let outcome = self.allowance.hold(call).await;
-        let streams = self.end("streams", outcome)?;
-        spec::streams(self.returned(streams)?, self.limits.streams)
+        let Returned::Streams(streams) = self.call(Call::Streams).await? else { return Err(nonsense()) };
+        spec::streams(streams, self.limits.streams)
     }
 
     pub async fn check(&mut self) -> Result<()> {
-        let connection = self.begin_connected()?;
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.connection();
-        let call = resource.call_check(&mut self.store, connection);
-        let outcome = self.allowance.hold(call).await;
-        let checked = self.end("check", outcome)?;
-        self.returned(checked)
+        self.call(Call::Check).await.map(drop)
     }
 
     pub async fn explain(&mut self) -> Result<serde_json::Value> {
-        let connection = self.begin_connected()?;
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.connection();
-        let call = resource.call_explain(&mut self.store, connection);
-        let outcome = self.allowance.hold(call).await;
-        let explained = self.end("explain", outcome)?;
-        serde_json::from_str(&self.returned(explained)?)
+        let Returned::Explanation(explanation) = self.call(Call::Explain).await? else { return Err(nonsense()) };
+        serde_json::from_str(&explanation)
             .map_err(|source| Error::new(ErrorKind::Connector, "its explanation is no JSON").with_source(source))
     }
 
     pub async fn partitions(&mut self, stream: &str, parents: Option<&PageRecords>) -> Result<Vec<Partition>> {
-        let connection = self.begin_connected()?;
-        self.take_pages();
-        let parents = parents.map(PageRecords::to_wit);
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.connection();
-        let call = resource.call_partitions(&mut self.store, connection, stream, parents.as_ref());
-        let outcome = self.allowance.hold(call).await;
-        let partitions = self.end("partitions", outcome)?;
-        let partitions = self.returned(partitions)?;
+        let call = Call::Partitions { stream: stream.to_owned(), parents: parents.cloned() };
+        let Returned::Partitions(partitions) = self.call(call).await? else { return Err(nonsense()) };
         let most = self.limits.partitions_per_call;
         if partitions.len() > most {
             return Err(Error::new(
@@ -176,25 +128,18 @@ impl Instance {
             failure::check_size("name of a partition", &partition.id, most, "host.limits.partition_id_bytes")?;
             self.check_checkpoint("partition", &partition.data)?;
         }
-        let session = &self.store.data().gate.session;
+        let session = self.lent.session();
         let handed_on =
-            |partition: wit::Partition| Partition { id: partition.id, data: session.hand_on(partition.data) };
+            |partition: source::Partition| Partition { id: partition.id, data: session.hand_on(partition.data) };
         Ok(partitions.into_iter().map(handed_on).collect())
     }
 
     /// Begins to read a partition; the one before is given up.
     pub async fn read(&mut self, stream: &str, partition: &Partition, checkpoint: Option<&str>) -> Result<()> {
-        let connection = self.begin_connected()?;
-        self.drop_reader().await?;
-        let checkpoint = checkpoint.map(str::to_owned);
-        let data = self.store.data().gate.session.take_up(&partition.data).to_owned();
-        let partition = wit::Partition { id: partition.id.clone(), data };
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.connection();
-        let call = resource.call_read(&mut self.store, connection, stream, &partition, checkpoint.as_ref());
-        let outcome = self.allowance.hold(call).await;
-        let reader = self.end("read", outcome)?;
-        self.reader = Some(self.returned(reader)?);
+        let data = self.lent.session().take_up(&partition.data).to_owned();
+        let partition = source::Partition { id: partition.id.clone(), data };
+        let (stream, checkpoint) = (stream.to_owned(), checkpoint.map(str::to_owned));
+        self.call(Call::Read { stream, partition, checkpoint }).await?;
         self.last_checkpoint = None;
         self.stalled = 0;
         Ok(())
@@ -202,22 +147,10 @@ impl Instance {
 
     /// The next page of the partition being read; none at its end.
     pub async fn next(&mut self) -> Result<Option<Page>> {
-        self.begin();
-        self.take_pages();
-        let Some(reader) = self.reader else { return Ok(None) };
-        let source = self.bindings.airlock_connector_source();
-        let resource = source.reader();
-        let call = resource.call_next(&mut self.store, reader);
-        let outcome = self.allowance.hold(call).await;
-        let page = self.end("next", outcome)?;
-        let Some(page) = self.returned(page)? else {
-            self.drop_reader().await?;
-            return Ok(None);
-        };
-        let records = match page.records {
-            wit_types::Records::JsonArray(bytes) => PageRecords::JsonArray(bytes),
-            wit_types::Records::JsonLines(bytes) => PageRecords::JsonLines(bytes),
-            wit_types::Records::ArrowIpc(bytes) => PageRecords::ArrowIpc(bytes),
+        let (records, checkpoint, last) = match self.call(Call::Next).await? {
+            Returned::Page { records, checkpoint, last } => (records, checkpoint, last),
+            Returned::End => return Ok(None),
+            _ => return Err(nonsense()),
         };
         let most = self.limits.page_bytes;
         if records.bytes().len() > most {
@@ -227,12 +160,12 @@ impl Instance {
             )
             .with_help("raise host.limits.page_bytes"));
         }
-        if let Some(checkpoint) = &page.checkpoint {
+        if let Some(checkpoint) = &checkpoint {
             self.check_checkpoint("checkpoint", checkpoint)?;
         }
-        self.check_progress(&page.checkpoint, &records)?;
-        let whole = self.store.data().gate.restored(&records);
-        Ok(Some(Page::new(records, whole, page.checkpoint, page.last)))
+        self.check_progress(&checkpoint, &records)?;
+        let whole = self.lent.restored(&records);
+        Ok(Some(Page::new(records, whole, checkpoint, last)))
     }
 
     /// State is stored with every package: it must not become a second destination.
@@ -258,47 +191,38 @@ impl Instance {
             .with_help("its paginator may go round in circles; or raise host.limits.pages_without_progress"))
     }
 
-    async fn drop_reader(&mut self) -> Result<()> {
-        let Some(reader) = self.reader.take() else { return Ok(()) };
-        self.begin();
-        let outcome = self.allowance.hold(reader.resource_drop_async(&mut self.store)).await;
-        self.end("drop", outcome)
-    }
-
-    fn begin(&mut self) {
-        self.store.set_hostcall_fuel(self.limits.document_bytes);
+    /// Calls a function of the contract. What the connector says was not looked at.
+    async fn call(&mut self, call: Call) -> Result<Returned> {
         // What an earlier call went through is of no concern to this one.
-        drop(self.store.data().gate.take_error());
-    }
-
-    /// A call may hand over records, or partitions, which are as many.
-    fn take_pages(&mut self) {
-        self.store.set_hostcall_fuel(self.limits.page_bytes.max(self.limits.document_bytes));
-    }
-
-    fn begin_connected(&mut self) -> Result<ResourceAny> {
-        self.begin();
-        self.connection.ok_or_else(|| Error::new(ErrorKind::Internal, "the connection is not open"))
-    }
-
-    fn end<T>(&self, function: &str, outcome: Result<wasmtime::Result<T>, Exceeded>) -> Result<T> {
-        match outcome {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(trap)) => Err(failure::trapped(self.store.data(), function, &trap)),
-            Err(exceeded) => Err(failure::exceeded(function, exceeded)),
-        }
+        drop(self.lent.take_error());
+        let answer = match &mut self.copy {
+            Copy::Inside(inside) => inside.call(call).await,
+            Copy::Isolated(remote) => remote.call(call).await,
+        };
+        self.returned(answer.map_err(|error| safe(error, &self.lent))?)
     }
 
     /// The connector's own error. Where the egress knows better why, its error counts.
-    fn returned<T>(&self, result: Result<T, wit_types::Error>) -> Result<T> {
-        let error = match result {
-            Ok(value) => return Ok(value),
+    fn returned(&self, answer: Answer) -> Result<Returned> {
+        let error: types::Error = match answer {
+            Ok(returned) => return Ok(returned),
             Err(error) => error,
         };
-        let gate = &self.store.data().gate;
-        if let Some(cause) = gate.take_error() {
-            return Err(cause);
+        match self.lent.take_error() {
+            Some(cause) => Err(cause),
+            None => Err(failure::returned(error, &|message| self.lent.safe(message))),
         }
-        Err(failure::returned(error, &|message| printable(&gate.redact(message))))
     }
+}
+
+/// The cause of a failure is the connector's word.
+fn safe(error: Error, lent: &Lent) -> Error {
+    match error.causes() {
+        causes if causes.is_empty() => error,
+        causes => error.with_source(lent.safe(&causes.join(": "))),
+    }
+}
+
+fn nonsense() -> Error {
+    Error::new(ErrorKind::Connector, "the isolated process answers something that was not asked")
 }

@@ -8,14 +8,19 @@ mod allowance;
 mod asked;
 mod bindings;
 mod cache;
+mod call;
 mod compile;
 mod component;
 mod engine;
 mod failure;
 mod imports;
+mod inside;
 mod instance;
+pub(crate) mod isolated;
 mod limits;
+mod outlet;
 mod page;
+mod remark;
 mod said;
 mod signature;
 mod spec;
@@ -23,9 +28,9 @@ mod spec;
 pub use asked::{CredentialRequest, GrantRequest};
 pub use component::{Connector, Surface};
 pub use engine::Engine;
-pub use imports::{LogLevel, LogSink, Remark};
 pub use instance::{Description, Instance};
 pub use page::{Page, PageRecords, Partition};
+pub use remark::{LogLevel, LogSink, Remark};
 
 /// A foreign text, made safe to show: one line, no control characters, not endless.
 pub(crate) fn printable(text: &str) -> String {

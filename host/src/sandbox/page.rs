@@ -1,5 +1,7 @@
 //! What crosses the border: partitions and pages, their records as bytes. Must never look into a record.
 
+use serde::{Deserialize, Serialize};
+
 use super::bindings::airlock::connector::types as wit_types;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +42,7 @@ impl Page {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum PageRecords {
     JsonArray(Vec<u8>),
     JsonLines(Vec<u8>),
@@ -68,11 +70,30 @@ impl PageRecords {
         }
     }
 
-    pub(super) fn to_wit(&self) -> wit_types::Records {
+    /// Leaves it empty.
+    pub(super) fn take_bytes(&mut self) -> Vec<u8> {
         match self {
-            Self::JsonArray(bytes) => wit_types::Records::JsonArray(bytes.clone()),
-            Self::JsonLines(bytes) => wit_types::Records::JsonLines(bytes.clone()),
-            Self::ArrowIpc(bytes) => wit_types::Records::ArrowIpc(bytes.clone()),
+            Self::JsonArray(bytes) | Self::JsonLines(bytes) | Self::ArrowIpc(bytes) => std::mem::take(bytes),
+        }
+    }
+}
+
+impl From<PageRecords> for wit_types::Records {
+    fn from(records: PageRecords) -> Self {
+        match records {
+            PageRecords::JsonArray(bytes) => Self::JsonArray(bytes),
+            PageRecords::JsonLines(bytes) => Self::JsonLines(bytes),
+            PageRecords::ArrowIpc(bytes) => Self::ArrowIpc(bytes),
+        }
+    }
+}
+
+impl From<wit_types::Records> for PageRecords {
+    fn from(records: wit_types::Records) -> Self {
+        match records {
+            wit_types::Records::JsonArray(bytes) => Self::JsonArray(bytes),
+            wit_types::Records::JsonLines(bytes) => Self::JsonLines(bytes),
+            wit_types::Records::ArrowIpc(bytes) => Self::ArrowIpc(bytes),
         }
     }
 }

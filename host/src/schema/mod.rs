@@ -9,6 +9,7 @@ mod stored;
 
 use arrow::datatypes::{DataType as ArrowType, TimeUnit};
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use contract::{Contract, Mode};
@@ -17,7 +18,7 @@ pub use naming::{Convention, Naming, fold, join, shortened};
 pub use stored::StoredSchema;
 
 /// The tables of a dataset, in the order in which they were first seen.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
     /// dlt calls it the schema's name; here it is the pipeline's.
     pub name: String,
@@ -25,7 +26,7 @@ pub struct Schema {
 }
 
 /// One table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableSchema {
     /// As it is named in the destination.
     pub name: String,
@@ -44,7 +45,7 @@ pub struct TableSchema {
     pub columns: IndexMap<String, Column>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
     pub data_type: DataType,
@@ -64,7 +65,7 @@ pub struct Column {
 }
 
 /// dlt's data types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DataType {
     Text,
     Double,
@@ -81,13 +82,13 @@ pub enum DataType {
     Time,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SortOrder {
     Ascending,
     Descending,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteDisposition {
     Append,
     Replace,
@@ -95,7 +96,7 @@ pub enum WriteDisposition {
     Skip,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub enum MergeStrategy {
     #[default]
     DeleteInsert,
@@ -105,7 +106,7 @@ pub enum MergeStrategy {
 }
 
 /// Options of a slowly changing dimension, with dlt's defaults.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scd2 {
     pub valid_from: String,
     pub valid_to: String,
@@ -116,7 +117,7 @@ pub struct Scd2 {
 }
 
 /// What a connector says of a stream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamSpec {
     pub name: String,
     pub parent: Option<String>,
