@@ -7,6 +7,7 @@ use clap::Args;
 use crate::config::ConfigFile;
 use crate::connection::{Connection, ConnectionOptions, Lock};
 use crate::error::Result;
+use crate::isolation::Program;
 use crate::pipeline::Runtimes;
 use crate::secret::SecretSources;
 
@@ -37,6 +38,9 @@ pub(super) struct ConnectionArguments {
     /// Write into the lock what has changed
     #[arg(long, requires = "lock")]
     accept_changes: bool,
+    /// Run the connector, and look at its pages, in processes of their own without files, network and secrets (Linux)
+    #[arg(long)]
+    isolate: bool,
 }
 
 impl ConnectionArguments {
@@ -50,6 +54,8 @@ impl ConnectionArguments {
             reveal: self.reveal.clone(),
             public_key: self.public_key.clone(),
             lock: self.lock.clone().map(|path| Lock { path, accept_changes: self.accept_changes }),
+            isolate: self.isolate,
+            program: Some(Program::this()),
         };
         Connection::open(options, runtimes)
     }
