@@ -25,7 +25,7 @@ pub(super) fn confine(memory: u64) -> Result<()> {
     };
     limit(memory).map_err(|source| failed("rlimits", source.into()))?;
     shut_files().map_err(|source| failed("Landlock", source.into()))?;
-    allow_calls().map_err(|source| failed("seccomp", source.into()))
+    allow_calls().map_err(|source| failed("seccomp", source))
 }
 
 /// `memory`: private memory that can be written to. What a WebAssembly memory reserves, and does not use, is none.

@@ -31,7 +31,7 @@ pub struct Connector {
 /// Where it was compiled, and runs.
 #[derive(Clone)]
 pub(super) enum Code {
-    Here(Compiled),
+    Here(Box<Compiled>),
     Isolated(Arc<isolated::Sandbox>),
 }
 
@@ -105,7 +105,7 @@ impl Connector {
             None => {
                 let component = compile::compiled(engine, &bytes, &digest)?;
                 let (compiled, interfaces) = Compiled::new(engine, &component)?;
-                (Code::Here(compiled), interfaces)
+                (Code::Here(Box::new(compiled)), interfaces)
             }
         };
         let Interfaces { imports, exports } = interfaces;
