@@ -3,7 +3,7 @@
 WASM := CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_STRIP=true CARGO_PROFILE_RELEASE_PANIC=abort \
 	cargo build --release --target wasm32-wasip2
 
-.PHONY: build run test lint fmt bless crash bench fuzz toolchain libduckdb connector guests clean
+.PHONY: build run test lint fmt bless crash hostile bench fuzz toolchain libduckdb connector guests clean
 
 build: connector libduckdb ## the binary at target/release/host, the connector at target/wasm32-wasip2/release/connector.wasm
 	cargo build --release --workspace --bins
@@ -28,6 +28,9 @@ bless: connector guests libduckdb ## accept what the screens show now
 
 crash: connector guests libduckdb ## the crash test at several hundred points, and SEQUENCES (3000) random sequences of runs
 	CRASH_KILLS=300 SEQUENCES=$(or $(SEQUENCES),3000) cargo test --release --workspace --test tests -- crash sequences --nocapture
+
+hostile: connector guests libduckdb ## HOSTILE_RUNS (10000) whole runs of random connectors against random APIs
+	HOSTILE_RUNS=$(or $(HOSTILE_RUNS),10000) cargo test --release --workspace --test tests -- attacks::generator --nocapture
 
 bench: build ## the host and a native floor in turn, as ratios of processor time
 	scripts/bench.sh

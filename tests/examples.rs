@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::support::{
-    host_command::{CONFIG, Project, connector},
+    host_command::{Project, connector},
     mock_api::MockApi,
 };
 
@@ -84,30 +84,6 @@ fn the_signing_connector_runs_only_with_the_secret_granted() {
     for output in [refused, another, granted] {
         assert!(!output.to_string().contains("signing-secret-1"), "a secret is on the screen:\n{output}");
     }
-}
-
-#[test]
-fn a_program_that_embeds_the_host_loads_with_a_secret_of_its_own() {
-    let api = MockApi::start();
-    let project = Project::new(&api).config(
-        "client:
-  base_url: $BASE
-  auth: {type: api_key, name: x-api-key, api_key: \"${secrets.api_key}\"}
-resources:
-  - name: posts
-    endpoint: posts
-",
-    );
-    let program = Path::new(env!("CARGO_BIN_EXE_host")).with_file_name("examples").join("embedded-host");
-    let output = Command::new(program)
-        .current_dir(project.path(""))
-        .arg(connector())
-        .args([CONFIG, "sqlite:posts.sqlite"])
-        .output()
-        .unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(printed.lines().collect::<Vec<_>>(), ["streams: [\"posts\"]", "posts: 25 rows"]);
 }
 
 /// Builds a connector of `examples/`; gives the path of the component.

@@ -8,6 +8,7 @@ mod conformance;
 mod crash;
 mod destination;
 mod docs;
+mod embedding;
 mod examples;
 mod fuzz_seeds;
 mod layers;

@@ -9,10 +9,12 @@ pub mod isolated;
 pub mod output;
 
 pub mod connection;
+pub mod host;
 pub mod pipeline;
 pub mod report;
 
 pub mod destination;
+pub mod event;
 pub mod extract;
 pub mod mode;
 pub mod normalize;

@@ -24,9 +24,14 @@ impl RunLock {
         Self { _file: None }
     }
 
+    /// Whether it was ever held on this machine.
+    pub fn was_held(pipeline: &str, destination: &str) -> bool {
+        file(pipeline, destination).exists()
+    }
+
     /// Errors: another process holds it (`Busy`, with its process id and age).
     pub fn acquire(pipeline: &str, destination: &str) -> Result<Self> {
-        let path = folder().join(format!("{pipeline}-{}.lock", digest(destination)));
+        let path = file(pipeline, destination);
         let unusable = |source: std::io::Error| {
             Error::new(ErrorKind::Internal, "the run's lock file can't be used")
                 .with_context("file", path.display().to_string())
@@ -64,6 +69,10 @@ impl RunLock {
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
     }
+}
+
+fn file(pipeline: &str, destination: &str) -> PathBuf {
+    folder().join(format!("{pipeline}-{}.lock", digest(destination)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "where locks lie is the environment's to say")]

@@ -9,13 +9,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
 use crate::config::settings::Limits;
 use crate::destination::{self, Destination};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Events, RunEvent};
 use crate::extract::{Control, Event, Extraction, Source, StreamActivity};
+use crate::host::Host;
 use crate::isolation::Program;
 use crate::lock::RunLock;
 use crate::mode::{Beginning, RunMode};
@@ -57,37 +58,20 @@ pub struct Pipeline {
     pub lock: RunLock,
 }
 
-/// The runtimes of a run: guests compute on one, the network is waited for on the other.
-pub struct Runtimes {
-    pub guests: Runtime,
-    pub io: Runtime,
-}
-
-impl Runtimes {
-    pub fn new() -> Result<Self> {
-        let failed = |source: std::io::Error| Error::new(ErrorKind::Internal, "no runtime").with_source(source);
-        let cores = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
-        Ok(Self {
-            guests: Builder::new_multi_thread()
-                .worker_threads(cores)
-                .thread_name("guests")
-                .enable_all()
-                .build()
-                .map_err(failed)?,
-            io: Builder::new_multi_thread().worker_threads(2).thread_name("io").enable_all().build().map_err(failed)?,
-        })
-    }
-}
-
 /// What a run shows while it is under way.
 pub struct UnderWay {
     pub control: Control,
-    pub activity: Arc<IndexMap<String, StreamActivity>>,
+    pub activity: Arc<Activity>,
 }
 
+/// What each stream did so far.
+pub type Activity = IndexMap<String, StreamActivity>;
+
 impl Pipeline {
-    /// Runs to the end. What fails is in the report. `begun` is called once, when reading begins.
-    pub fn run(mut self, runtimes: &Runtimes, begun: impl FnOnce(UnderWay)) -> Report {
+    /// Runs to the end, on a thread that belongs to no async runtime. What fails is in the report. `begun` is called once, when
+    /// reading begins.
+    pub fn run(mut self, host: &Host, events: &Events, begun: impl FnOnce(UnderWay)) -> Report {
+        let _span = tracing::info_span!("pipeline", name = self.name).entered();
         let started = Instant::now();
         let mut report = Report {
             pipeline: self.name.clone(),
@@ -95,14 +79,20 @@ impl Pipeline {
             dataset: self.dataset.clone(),
             ..Report::default()
         };
-        if let Err(error) = self.try_run(runtimes, begun, &mut report) {
+        if let Err(error) = self.try_run(host, events, begun, &mut report) {
             report.failure = Some(error);
         }
         report.duration = started.elapsed();
         report
     }
 
-    fn try_run(&mut self, runtimes: &Runtimes, begun: impl FnOnce(UnderWay), report: &mut Report) -> Result<()> {
+    fn try_run(
+        &mut self,
+        host: &Host,
+        events: &Events,
+        begun: impl FnOnce(UnderWay),
+        report: &mut Report,
+    ) -> Result<()> {
         let stored = self.destination.read(&self.name)?;
         let beginning = self.mode.begin(stored.state, &self.streams, &self.fingerprint);
         report.resumed = beginning.resumed;
@@ -126,7 +116,7 @@ impl Pipeline {
             other_streams: self.streams.iter().map(|stream| stream.name.clone()).collect(),
             ..Options::default()
         };
-        let extraction = Extraction::new(self.source.clone(), &self.streams, &beginning);
+        let extraction = Extraction::new(self.source.clone(), &self.streams, &beginning, events.clone());
         let (control, activity) = (extraction.control(), extraction.activity.clone());
         let streams: Vec<StreamSpec> =
             activity.keys().filter_map(|name| loaded(name, &self.streams, &beginning)).collect();
@@ -151,25 +141,25 @@ impl Pipeline {
 
         let ends_at = self.limits.run_secs.map(|secs| {
             let control = control.clone();
-            runtimes.io.spawn(async move {
+            host.io().spawn(async move {
                 tokio::time::sleep(Duration::from_secs_f64(secs)).await;
                 control.stop();
             })
         });
-        let (event_sender, events) = mpsc::channel(PAGES_IN_FLIGHT);
+        let (page_sender, pages) = mpsc::channel(PAGES_IN_FLIGHT);
         // Without room: one package is loaded while the next one comes together, and no third one waits.
         let (package_sender, packages) = sync_channel(0);
         let (destination, concurrency) = (&mut self.destination, self.concurrency);
         let (assembled, loaded, extracted) = std::thread::scope(|scope| {
             let loader = scope.spawn({
-                let control = control.clone();
-                move || load(destination.as_mut(), &packages, refused, &control)
+                let (control, span) = (control.clone(), tracing::Span::current());
+                move || span.in_scope(|| load(destination.as_mut(), &packages, refused, &control, events))
             });
             let assembly = scope.spawn({
-                let control = control.clone();
-                move || pack(packager, events, &package_sender, &control)
+                let (control, span) = (control.clone(), tracing::Span::current());
+                move || span.in_scope(|| pack(packager, pages, &package_sender, &control))
             });
-            let extracted = runtimes.guests.block_on(extraction.run(concurrency, event_sender));
+            let extracted = host.block_on(extraction.run(concurrency, page_sender));
             (joined(assembly), joined(loader), extracted)
         });
 
@@ -248,6 +238,7 @@ fn load(
     packages: &Receiver<LoadPackage>,
     mut refused: Refused,
     control: &Control,
+    events: &Events,
 ) -> (Receipts, Refused, Option<Error>) {
     let mut receipts = Vec::new();
     for mut package in packages {
@@ -274,6 +265,8 @@ fn load(
             Ok(None) => {}
             Ok(Some(receipt)) => {
                 refused.loaded(&package);
+                let rows = receipt.rows.iter().map(|(_, rows)| rows).sum();
+                events.tell(|| RunEvent::Loaded { load_id: package.load_id.clone(), rows });
                 receipts.push((package.load_id, receipt));
             }
             Err(error) => {

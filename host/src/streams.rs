@@ -1,5 +1,6 @@
 //! The streams of a connection and how they hang on one another.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -10,23 +11,37 @@ use crate::state::Names;
 
 /// Parents before their children. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Streams(Arc<IndexMap<String, StreamSpec>>);
+pub struct Streams(Arc<Family>);
+
+#[derive(Debug)]
+struct Family {
+    specs: IndexMap<String, StreamSpec>,
+    /// Places in `specs`, by parent.
+    children: HashMap<String, Vec<usize>>,
+}
 
 impl Streams {
     pub fn new(specs: impl IntoIterator<Item = StreamSpec>) -> Self {
-        Self(Arc::new(specs.into_iter().map(|spec| (spec.name.clone(), spec)).collect()))
+        let specs: IndexMap<_, _> = specs.into_iter().map(|spec| (spec.name.clone(), spec)).collect();
+        let mut children: HashMap<String, Vec<usize>> = HashMap::new();
+        for (place, spec) in specs.values().enumerate() {
+            if let Some(parent) = &spec.parent {
+                children.entry(parent.clone()).or_default().push(place);
+            }
+        }
+        Self(Arc::new(Family { specs, children }))
     }
 
     pub fn get(&self, name: &str) -> Option<&StreamSpec> {
-        self.0.get(name)
+        self.0.specs.get(name)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &StreamSpec> {
-        self.0.values()
+        self.0.specs.values()
     }
 
-    pub fn children<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = &'a StreamSpec> {
-        self.iter().filter(move |child| child.parent.as_deref() == Some(parent))
+    pub fn children(&self, parent: &str) -> impl Iterator<Item = &StreamSpec> + use<'_> {
+        self.0.children.get(parent).into_iter().flatten().map(|place| &self.0.specs[*place])
     }
 
     /// Whether reading a stream serves a consumer: it is the stream itself, or hangs on it.
@@ -46,7 +61,7 @@ impl Streams {
     /// A stream, its parent, and so on to the root.
     fn line<'a>(&'a self, stream: &'a str) -> impl Iterator<Item = &'a str> {
         std::iter::successors(Some(stream), |name| {
-            self.get(name)?.parent.as_deref().filter(|parent| self.0.contains_key(*parent))
+            self.get(name)?.parent.as_deref().filter(|parent| self.0.specs.contains_key(*parent))
         })
     }
 }

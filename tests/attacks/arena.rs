@@ -141,13 +141,19 @@ pub(super) fn no_harm(name: &str, output: &Output, folder: &Path) {
         assert!(text.len() < 200_000, "{name}: a flood of {} bytes", text.len());
         tells_no_secret(name, text.as_bytes());
     }
+    files_tell_no_secret(name, folder);
+    assert!(!folder.join("stolen").exists(), "{name}: the connector wrote a file");
+}
+
+fn files_tell_no_secret(name: &str, folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_file() && path.extension().is_none_or(|ending| ending != "wasm") {
+        if path.is_dir() {
+            files_tell_no_secret(name, &path);
+        } else if path.extension().is_none_or(|ending| ending != "wasm") {
             tells_no_secret(&format!("{name}: {}", path.display()), &std::fs::read(&path).unwrap());
         }
     }
-    assert!(!folder.join("stolen").exists(), "{name}: the connector wrote a file");
 }
 
 fn tells_no_secret(place: &str, bytes: &[u8]) {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::arena::{Outcome, attack, attacks};
+use super::arena::{Outcome, attack, attacks, guests};
+use crate::support::host_command::Project;
 use Outcome::{Either, NoEffect, StreamFails};
 
 fn page(kind: &str, text: &str) -> Value {
@@ -110,5 +111,24 @@ fn forged_checkpoints() {
         let script = json!({"pages": [{"before": "[{\"id\": 1}]", "checkpoint": {"before": checkpoint}}]});
         let field = attack(&format!("the checkpoint {checkpoint:?}"), &script, NoEffect);
         assert_eq!(field.bad.unwrap().rows.len(), 1, "{checkpoint:?}");
+    }
+}
+
+#[test]
+fn formulas_in_csv() {
+    let page = json!({"pages": [{
+        "before": json!([{"id": 1, "a": "=1+1", "b": "-2", "c": "@x", "d": "\\t=1", "e": "a=1", "f": -2.5}]).to_string().replace("\\\\t", "\\t"),
+        "checkpoint": {"before": "1"},
+    }]});
+    for (escaped, expected) in [(true, "1,'=1+1,'-2,'@x,'\t=1,a=1,-2.5"), (false, "1,=1+1,-2,@x,\t=1,a=1,-2.5")] {
+        let mut config = page.clone();
+        config["host"] = json!({"csv": {"escape_formulas": escaped}});
+        let component = std::fs::read(guests()).unwrap();
+        let project = Project::with_base_url("").config(&config.to_string()).bytes("evil.wasm", &component);
+        let output = project.host(["run", "evil.wasm", "--config", "pipeline.yaml", "--to", "csv:out"]).output();
+        assert_eq!(output.code, Some(0), "{output}");
+        let folder = std::fs::read_dir(project.path("out/pipeline_dataset/bad")).unwrap();
+        let text: String = folder.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        assert!(text.contains(expected), "{text}");
     }
 }

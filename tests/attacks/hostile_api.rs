@@ -153,6 +153,16 @@ fn answer(stream: &mut TcpStream, request: &str) -> std::io::Result<()> {
             let name: String = told.bytes().map(|byte| format!("{byte:02x}")).collect();
             stream.write_all(format!("{}[]", head(&format!("x-{name}-y: 1\r\nx-plain: 1\r\n"))).as_bytes())
         }
+        "/status/500" => stream.write_all(&head("").replacen("200 OK", "500 No", 1).into_bytes()),
+        "/status/429" => {
+            let head = head("Retry-After: 99999999999\r\n").replacen("200 OK", "429 Later", 1);
+            stream.write_all(head.as_bytes())
+        }
+        // Not even HTTP, and other bytes each time it is asked with another body.
+        "/random" => {
+            let noise = |index: usize| u8::try_from((index * 31 + request.len() * 17) % 251).unwrap();
+            stream.write_all(&(0..10_000).map(noise).collect::<Vec<_>>())
+        }
         "/cookie" => stream.write_all(format!("{}[]", head("Set-Cookie: session=1; Path=/\r\n")).as_bytes()),
         "/leads-to-a-secret" => stream.write_all(
             b"HTTP/1.1 302 Found\r\nLocation: /echo?x=${secrets.token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

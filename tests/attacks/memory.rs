@@ -81,13 +81,13 @@ async fn connected(text: &str, io: &tokio::runtime::Handle) -> Instance {
     let path = Path::new("memory.json");
     let file = ConfigFile::parse(path, text).unwrap();
     let engine = Engine::new(&file.settings.limits).unwrap();
-    let connector = Connector::load(&engine, &connector(), None).unwrap();
+    let connector = Connector::load(&engine, &connector().into(), None).unwrap();
     let new = |egress| Instance::new(&connector, egress, Arc::default(), Arc::new(drop), io.clone());
     let description = new(None).await.unwrap().describe().await.unwrap();
     let extracted = secret_places::extract(&file.value, &description.config_schema, 1_000_000).unwrap();
     let config = extracted.config.to_string();
     let bindings = secret_binding::bindings(&extracted.config, &[], &file.settings.secrets);
-    let secrets = SecretSources::new(&[], path).unwrap().collect(extracted, &file).unwrap();
+    let secrets = SecretSources::new(&[], path).unwrap().collect(extracted, &file).await.unwrap();
     let mut asking = new(None).await.unwrap();
     asking.open(&config).await.unwrap();
     let requests = asking.grants().await.unwrap();

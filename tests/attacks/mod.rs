@@ -6,6 +6,7 @@ mod arena;
 mod certificates;
 mod components;
 mod data;
+mod generator;
 mod hostile_api;
 #[cfg(target_os = "linux")]
 mod isolation;
@@ -13,6 +14,7 @@ mod limits;
 mod lock;
 mod memory;
 mod promises;
+mod recursion;
 mod requests;
 mod resources;
 mod secrets;

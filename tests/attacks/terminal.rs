@@ -94,3 +94,28 @@ fn project_of(api: &HostileApi, config: &str) -> Project {
     let component = std::fs::read(guests()).unwrap();
     Project::with_base_url(api.base_url()).config(config).bytes("evil.wasm", &component)
 }
+
+#[test]
+fn the_first_run_says_where_secrets_go() {
+    let api = HostileApi::start();
+    let config = json!({
+        "client": {"base_url": "$BASE", "auth": {"type": "api_key", "name": "key", "api_key": "${secrets.token}", "location": "query"}},
+        "resources": [{"name": "items", "endpoint": {"path": "cookie", "data_selector": "$", "paginator": "single_page"}}],
+    });
+    let project = Project::with_base_url(api.base_url()).config(&config.to_string());
+    let component = crate::support::host_command::connector();
+    // The name of the pipeline is that of no other test, and the destination's folder is new.
+    let run = |more: &str| {
+        let component = component.display();
+        let arguments =
+            format!("run {component} --config pipeline.yaml --secret token=cmd:'echo tok-in-the-first-run' -v {more}");
+        on_a_terminal(&project, &arguments)
+    };
+    assert!(!run("--to sqlite:quiet.sqlite --quiet").contains("Where secrets go"));
+    let first = run("--to sqlite:w.sqlite");
+    assert!(first.contains("The first run. Where secrets go:"), "{first}");
+    assert!(first.contains("  token: ") && first.contains(&api.base_url()), "{first}");
+    assert!(!first.contains("tok-in-the-first-run"), "{first}");
+    let second = run("--to sqlite:w.sqlite");
+    assert!(!second.contains("Where secrets go"), "{second}");
+}

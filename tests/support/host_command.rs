@@ -143,7 +143,9 @@ impl HostCommand<'_> {
         let stdout = read_all(child.stdout.take().unwrap());
         let stderr = read_all(child.stderr.take().unwrap());
         let deadline = Instant::now() + TIME_LIMIT;
+        let mut peak_bytes = 0;
         let status = loop {
+            peak_bytes = peak_bytes.max(peak(child.id()));
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
@@ -153,7 +155,7 @@ impl HostCommand<'_> {
             }
             thread::sleep(Duration::from_millis(5));
         };
-        Output { code: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+        Output { code: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap(), peak_bytes }
     }
 
     /// Starts it, for those who want to end it themselves. Nobody has to read what it prints if that is little.
@@ -188,6 +190,14 @@ impl HostCommand<'_> {
     }
 }
 
+/// What a process has held at most; 0 where the system does not say.
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) << 10
+}
+
 fn read_all(mut stream: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -203,6 +213,8 @@ pub(crate) struct Output {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// The most memory that it held, as far as that was seen.
+    pub(crate) peak_bytes: u64,
 }
 
 impl fmt::Display for Output {

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::connection::ConnectionArguments;
+use super::connection::{self, ConnectionArguments};
 use crate::error::Result;
+use crate::host::Host;
 use crate::normalize::{Normalizer, Options};
 use crate::output::{self, Printer};
-use crate::pipeline::Runtimes;
 use crate::sandbox::printable;
 use crate::schema::Schema;
 
@@ -28,14 +28,18 @@ pub struct Check {
 
 impl Check {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
-        let runtimes = Runtimes::new()?;
-        let connection = self.connection.open(&runtimes)?;
+        let host = connection::host()?;
+        host.block_on(self.checked(&host, printer))
+    }
+
+    async fn checked(&self, host: &Host, printer: &Printer) -> Result<u8> {
+        let connection = self.connection.open(host).await?;
         printer.remarks(&connection.source.remarks);
         // What a run would refuse before it reads anything: hints that make no sense, streams that share a table.
         let options = Options { naming: connection.settings.naming, ..Options::default() };
         Normalizer::new(Schema::default(), &connection.streams, options)?;
-        let mut instance = connection.instance(&runtimes)?;
-        let explained = if self.explain { Some(runtimes.guests.block_on(instance.explain())?) } else { None };
+        let mut instance = connection.instance().await?;
+        let explained = if self.explain { Some(instance.explain().await?) } else { None };
         let streams = connection.streams.len();
         if !printer.json {
             printer.document(&format!(
@@ -50,7 +54,7 @@ impl Check {
             }
         }
         if !self.offline {
-            runtimes.guests.block_on(instance.check())?;
+            instance.check().await?;
             if !printer.json {
                 printer.document("ok  connection: the API answers");
             }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::ConfigFile;
-use crate::connection::{Connection, ConnectionOptions, Lock};
+use crate::connection::{Connection, ConnectionOptions, Lock, Policy};
 use crate::error::Result;
+use crate::host::Host;
 use crate::isolation::Program;
-use crate::pipeline::Runtimes;
 use crate::secret::SecretSources;
 
 /// Which connector, with which configuration, secrets and grants.
@@ -45,9 +45,9 @@ pub(super) struct ConnectionArguments {
 
 impl ConnectionArguments {
     /// Errors: whatever is wrong with the connector, the configuration, the secrets or the grants, before any request.
-    pub(super) fn open(&self, runtimes: &Runtimes) -> Result<Connection> {
+    pub(super) async fn open(&self, host: &Host) -> Result<Connection> {
         let options = ConnectionOptions {
-            connector: self.connector.clone(),
+            connector: self.connector.clone().into(),
             config: ConfigFile::load(&self.config)?,
             secrets: SecretSources::new(&self.secrets, &self.config)?,
             allow: self.allow.clone(),
@@ -55,8 +55,13 @@ impl ConnectionArguments {
             public_key: self.public_key.clone(),
             lock: self.lock.clone().map(|path| Lock { path, accept_changes: self.accept_changes }),
             isolate: self.isolate,
-            program: Some(Program::this()),
+            policy: Policy::default(),
         };
-        Connection::open(options, runtimes)
+        Connection::open(host, options).await
     }
+}
+
+/// What every command runs connectors with.
+pub(super) fn host() -> Result<Host> {
+    Host::with_program(Program::this())
 }

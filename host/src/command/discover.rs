@@ -3,11 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::connection::ConnectionArguments;
+use super::connection::{self, ConnectionArguments};
 use super::sample::{self, Sampler};
 use crate::error::Result;
+use crate::host::Host;
 use crate::output::Printer;
-use crate::pipeline::Runtimes;
 use crate::schema::{Column, Schema, StreamSpec};
 
 /// Show the streams, and the tables that their first records make
@@ -22,13 +22,17 @@ pub struct Discover {
 
 impl Discover {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
-        let runtimes = Runtimes::new()?;
-        let connection = self.connection.open(&runtimes)?;
+        let host = connection::host()?;
+        host.block_on(self.discovered(&host, printer))
+    }
+
+    async fn discovered(&self, host: &Host, printer: &Printer) -> Result<u8> {
+        let connection = self.connection.open(host).await?;
         let mut normalizer = sample::normalizer(&connection)?;
         if !self.offline {
-            let mut sampler = Sampler::new(connection.instance(&runtimes)?, &connection.streams);
+            let mut sampler = Sampler::new(connection.instance().await?, &connection.streams);
             for stream in &connection.streams {
-                if let Some(page) = runtimes.guests.block_on(sampler.page(&stream.name))? {
+                if let Some(page) = sampler.page(&stream.name).await? {
                     sample::add(&mut normalizer, &stream.name, page.whole())?;
                 }
             }

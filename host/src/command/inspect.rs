@@ -1,20 +1,16 @@
 //! `host inspect`: what a component is, imports, exports and asks for, without running it against anything.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::config::secret_binding::bindings;
-use crate::config::{ConfigFile, Settings};
-use crate::connection::{self, Asked};
-use crate::error::Result;
-use crate::isolation::Program;
+use crate::config::ConfigFile;
+use crate::connection::{self, Ways};
+use crate::error::{Error, Result};
 use crate::output::Printer;
-use crate::pipeline::Runtimes;
-use crate::sandbox::{Connector, CredentialRequest, Engine, GrantRequest, Instance, LogSink, printable};
+use crate::sandbox::{CredentialRequest, GrantRequest, LogSink, printable};
 
 /// Show what a component is, imports, exports and asks for
 #[derive(Debug, Args)]
@@ -50,28 +46,26 @@ const MEANINGS: &[(&str, &str)] = &[
 
 impl Inspect {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
-        let runtimes = Runtimes::new()?;
+        let host = super::connection::host()?;
         let mut file = self.config.as_deref().map(ConfigFile::load).transpose()?;
         let settings = file.as_ref().map(|file| file.settings.clone()).unwrap_or_default();
-        let public_key = self.public_key.as_deref().or(settings.public_key.as_deref());
-        let isolation = connection::isolation(self.isolate || settings.isolate, Some(Program::this()))?;
-        let engine = Engine::new(&settings.limits)?.isolated(isolation);
-        let connector = Connector::load(&engine, &self.connector, public_key)?;
         let log: LogSink = Arc::new(drop);
-        let mut ways = BTreeMap::new();
-        let (description, asks) = match &mut file {
-            Some(file) => {
-                let asked = connection::ask(&connector, file, &log, &runtimes)?;
-                ways = ways_of_secrets(&asked, &settings);
-                (asked.description, Some(asked.grants))
+        let mut ways = Ways::default();
+        let (connector, description, asks) = host.block_on(async {
+            let wasm = self.connector.into();
+            let (connector, _) = connection::load(&wasm, &settings, self.public_key, self.isolate, &host).await?;
+            match &mut file {
+                Some(file) => {
+                    let asked = connection::ask(&connector, file, &log, &host).await?;
+                    ways = connection::ways_of_secrets(&asked.extracted.config, &asked.grants, &settings);
+                    Ok::<_, Error>((connector, asked.description, Some(asked.grants)))
+                }
+                None => {
+                    let description = connection::describe(&connector, &log, &host).await?;
+                    Ok((connector, description, None))
+                }
             }
-            None => {
-                let io = runtimes.io.handle().clone();
-                let described =
-                    async { Instance::new(&connector, None, Arc::default(), log, io).await?.describe().await };
-                (runtimes.guests.block_on(described)?, None)
-            }
-        };
+        })?;
         let surface = connector.surface();
         if printer.json {
             let document = json!({
@@ -121,32 +115,11 @@ impl Inspect {
         if ways.is_empty() {
             printer.document("  nowhere: there are none");
         }
-        for (secret, ways) in &ways {
-            for way in ways {
-                printer.document(&format!("  {}: {way}", printable(secret)));
-            }
+        for line in connection::shown(&ways) {
+            printer.document(&format!("  {line}"));
         }
         Ok(0)
     }
-}
-
-/// By secret: each way that it goes, or that it would be refused.
-fn ways_of_secrets(asked: &Asked, settings: &Settings) -> BTreeMap<String, BTreeSet<String>> {
-    let bindings = bindings(&asked.extracted.config, &settings.reveal, &settings.secrets);
-    let mut ways: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for grant in &asked.grants {
-        for travel in grant.credentials.iter().flat_map(|credential| credential.travels(&grant.origin)) {
-            let refused =
-                if travel.is_within(bindings.get(&travel.secret)) { "" } else { ": REFUSED, it does not belong there" };
-            ways.entry(travel.secret.clone()).or_default().insert(format!("{}{refused}", travel.shown()));
-        }
-    }
-    for (secret, binding) in &bindings {
-        let elsewhere =
-            || binding.origins().into_iter().map(|origin| format!("at {origin} where the configuration has it"));
-        ways.entry(secret.clone()).or_insert_with(|| elsewhere().collect());
-    }
-    ways
 }
 
 fn asks_as_json(asks: &[GrantRequest]) -> Vec<Value> {

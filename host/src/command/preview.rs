@@ -7,12 +7,12 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value, json};
 
-use super::connection::ConnectionArguments;
+use super::connection::{self, ConnectionArguments};
 use super::sample::{self, Sampler};
 use crate::connection::known;
 use crate::error::{Error, ErrorKind, Result};
+use crate::host::Host;
 use crate::output::{Printer, shown};
-use crate::pipeline::Runtimes;
 
 /// Show the first rows of a stream, as they would be loaded
 #[derive(Debug, Args)]
@@ -28,16 +28,20 @@ pub struct Preview {
 
 impl Preview {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
-        let runtimes = Runtimes::new()?;
-        let connection = self.connection.open(&runtimes)?;
+        let host = connection::host()?;
+        host.block_on(self.previewed(&host, printer))
+    }
+
+    async fn previewed(&self, host: &Host, printer: &Printer) -> Result<u8> {
+        let connection = self.connection.open(host).await?;
         let first = connection.streams.first().map(|stream| stream.name.clone());
         let Some(stream) = self.stream.clone().or(first) else {
             return Err(Error::new(ErrorKind::Config, "the configuration has no streams"));
         };
         known(&connection.streams, &stream)?;
         let mut normalizer = sample::normalizer(&connection)?;
-        let mut sampler = Sampler::new(connection.instance(&runtimes)?, &connection.streams);
-        if let Some(page) = runtimes.guests.block_on(sampler.page(&stream))? {
+        let mut sampler = Sampler::new(connection.instance().await?, &connection.streams);
+        if let Some(page) = sampler.page(&stream).await? {
             sample::add(&mut normalizer, &stream, page.whole())?;
         }
         printer.remarks(&connection.source.remarks);

@@ -3,11 +3,10 @@
 use clap::Args;
 
 use super::connection::ConnectionArguments;
-use crate::connection::RunOptions;
+use crate::connection::{self, RunOptions};
 use crate::destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::{Printer, Progress};
-use crate::pipeline::Runtimes;
 
 /// Read from an API and load into a destination
 #[derive(Debug, Args)]
@@ -43,28 +42,35 @@ impl Run {
             return Err(Error::new(ErrorKind::Usage, format!("--json and --to {to} both want stdout"))
                 .with_help("leave one of them out"));
         }
-        let runtimes = Runtimes::new()?;
-        let pipeline = self.connection.open(&runtimes)?.pipeline(RunOptions {
-            pipeline: self.pipeline,
-            to: self.to,
-            dataset: self.dataset,
-            select: self.select,
-            full_refresh: self.full_refresh,
-            concurrency: self.concurrency.map(usize::from),
-        })?;
-        let mut progress = None;
-        let report = pipeline.run(&runtimes, |under_way| {
-            progress = Some(Progress::start(printer, under_way.activity));
-            let control = under_way.control;
-            runtimes.io.spawn(async move {
+        let host = super::connection::host()?;
+        let report = host.block_on(async {
+            let connection = self.connection.open(&host).await?;
+            let options = RunOptions {
+                pipeline: self.pipeline,
+                to: self.to.map(Into::into),
+                dataset: self.dataset,
+                select: self.select,
+                full_refresh: self.full_refresh,
+                concurrency: self.concurrency.map(usize::from),
+            };
+            if printer.is_on_terminal() && !connection.ways.is_empty() && connection.is_first_run(&options) {
+                printer.message("The first run. Where secrets go:");
+                connection::shown(&connection.ways).for_each(|line| printer.message(&format!("  {line}")));
+            }
+            let mut run = connection.run(options).await?;
+            let handle = run.handle();
+            tokio::spawn(async move {
                 asked_to_stop().await;
-                control.stop();
+                handle.stop();
                 // Whoever asks twice does not want to wait for a clean end.
                 asked_to_stop().await;
                 end_at_once();
             });
-        });
-        drop(progress);
+            let progress = run.activity().await.map(|activity| Progress::start(printer, activity));
+            let report = run.finished().await;
+            drop(progress);
+            Ok::<_, Error>(report)
+        })?;
         printer.report(&report);
         Ok(report.exit_code())
     }

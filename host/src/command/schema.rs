@@ -6,12 +6,10 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::config::{ConfigFile, Settings, with_host};
-use crate::connection::isolation;
+use crate::connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::isolation::Program;
 use crate::output::Printer;
-use crate::pipeline::Runtimes;
-use crate::sandbox::{Connector, Engine, Instance};
+use crate::sandbox::LogSink;
 
 /// Print the JSON Schema of a connector's configuration
 #[derive(Debug, Args)]
@@ -31,18 +29,17 @@ pub struct Schema {
 
 impl Schema {
     pub fn execute(self, printer: &Printer) -> Result<u8> {
-        let runtimes = Runtimes::new()?;
         let settings = match &self.config {
             Some(path) => ConfigFile::load(path)?.settings,
             None => Settings::default(),
         };
-        let isolation = isolation(self.isolate || settings.isolate, Some(Program::this()))?;
-        let engine = Engine::new(&settings.limits)?.isolated(isolation);
-        let connector = Connector::load(&engine, &self.connector, None)?;
-        let io = runtimes.io.handle().clone();
-        let described =
-            async { Instance::new(&connector, None, Arc::default(), Arc::new(drop), io).await?.describe().await };
-        let description = runtimes.guests.block_on(described)?;
+        let host = super::connection::host()?;
+        let description = host.block_on(async {
+            let wasm = self.connector.into();
+            let (connector, _) = connection::load(&wasm, &settings, None, self.isolate, &host).await?;
+            let log: LogSink = Arc::new(drop);
+            connection::describe(&connector, &log, &host).await
+        })?;
         let text = serde_json::to_string_pretty(&with_host(description.config_schema))
             .map_err(|source| Error::new(ErrorKind::Internal, "the schema can't be printed").with_source(source))?;
         printer.json_document(&text);

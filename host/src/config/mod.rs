@@ -11,7 +11,7 @@ pub mod secret_binding;
 pub mod secret_places;
 pub mod settings;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::error::{Error, ErrorKind, Result};
+pub use environment::Variables;
 pub use host_section::with_host;
 pub use settings::Settings;
 
@@ -38,6 +39,26 @@ pub struct ConfigFile {
     raw: SecretString,
     whole: Value,
     places: Places,
+}
+
+/// What a configuration's text may have of the machine that it is read on.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    pub variables: Variables,
+    /// Whether it may have a section `host:`.
+    pub host_section: bool,
+}
+
+impl Reach {
+    /// Everything: who wrote it runs it.
+    pub fn operator() -> Self {
+        Self { variables: Variables::Environment, host_section: true }
+    }
+
+    /// Nothing: somebody else wrote it.
+    pub fn tenant() -> Self {
+        Self { variables: Variables::Only(BTreeMap::new()), host_section: false }
+    }
 }
 
 /// The steps of the longest pointer: YAML and TOML stop before, and JSON at 128.
@@ -88,6 +109,13 @@ impl ConfigFile {
 
     /// Like `load`, for a text that is already there.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        Self::parse_within(path, text, &Reach::operator())
+    }
+
+    /// Like `parse`, for a text that somebody else wrote; `path` is only its name.
+    ///
+    /// Errors: as of `load`; and it wants what it may not have (`Config`).
+    pub fn parse_within(path: &Path, text: &str, reach: &Reach) -> Result<Self> {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let (mut value, places) = document::parse(text, ending).map_err(|mistake| {
             Error::from_diagnostics(vec![Diagnostic {
@@ -106,7 +134,14 @@ impl ConfigFile {
         })?;
         let whole = value.clone();
         let mut mistakes = Vec::new();
-        environment::fill(&mut value, &mut mistakes);
+        environment::fill(&mut value, &reach.variables, &mut mistakes);
+        if !reach.host_section && value.get("host").is_some() {
+            mistakes.push(mistake(
+                "not-yours",
+                "/host",
+                "how connectors are treated is not for this configuration to say",
+            ));
+        }
         let settings = host_section::take(&mut value, &mut mistakes);
         if let Value::Object(entries) = &mut value {
             entries.retain(|key, _| !key.starts_with("x-"));

@@ -36,6 +36,7 @@ pub struct Settings {
     /// … or this many bytes. Large enough for bulk loading, small enough for two of them in memory.
     pub package_bytes: usize,
     pub duckdb: DuckDb,
+    pub csv: Csv,
 }
 
 impl Default for Settings {
@@ -56,6 +57,7 @@ impl Default for Settings {
             package_rows: 250_000,
             package_bytes: 48 << 20,
             duckdb: DuckDb::default(),
+            csv: Csv::default(),
         }
     }
 }
@@ -72,6 +74,14 @@ impl Default for DuckDb {
     fn default() -> Self {
         Self { memory_bytes: 96 << 20 }
     }
+}
+
+/// Files of CSV.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Csv {
+    /// Put an apostrophe in front of texts that a spreadsheet would take for formulas.
+    pub escape_formulas: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

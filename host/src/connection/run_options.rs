@@ -1,7 +1,7 @@
 //! How an opened connection is run: under which name, into which destination, which of its streams.
 
 use super::Connection;
-use crate::destination;
+use crate::destination::{self, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::RunLock;
 use crate::mode::RunMode;
@@ -12,12 +12,12 @@ use crate::state::Names;
 use crate::streams::Streams;
 
 /// How to run a connection. The default loads every selected stream into `duckdb:PIPELINE.duckdb`.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct RunOptions {
     /// The name that state is kept under; otherwise the configuration file's.
     pub pipeline: Option<String>,
-    /// The destination's URL; otherwise `duckdb:PIPELINE.duckdb`.
-    pub to: Option<String>,
+    /// Otherwise `duckdb:PIPELINE.duckdb`.
+    pub to: Option<To>,
     /// The schema or folder in the destination; otherwise the pipeline's name with `_dataset`.
     pub dataset: Option<String>,
     /// Only these streams; their parents are read for them, and not loaded. Empty: every selected one.
@@ -28,10 +28,42 @@ pub struct RunOptions {
     pub concurrency: Option<usize>,
 }
 
+/// Where a run loads.
+pub enum To {
+    /// A destination of ours.
+    Url(String),
+    /// A destination of one's own, which stands for itself: whoever opens it keeps other runs away from it.
+    Own(Box<dyn Destination>),
+}
+
+impl From<&str> for To {
+    fn from(url: &str) -> Self {
+        Self::Url(url.to_owned())
+    }
+}
+
+impl From<String> for To {
+    fn from(url: String) -> Self {
+        Self::Url(url)
+    }
+}
+
 /// Enough to keep an API and two cores busy, gentle to small APIs.
 const CONCURRENCY: usize = 8;
 
 impl Connection {
+    /// Whether no such run was ever begun on this machine.
+    pub fn is_first_run(&self, options: &RunOptions) -> bool {
+        let name = options.pipeline.clone().unwrap_or_else(|| self.file.pipeline_name());
+        let dataset = options.dataset.clone().unwrap_or_else(|| default_dataset(&name));
+        let to = match &options.to {
+            Some(To::Own(_)) => return false,
+            Some(To::Url(to)) => to.clone(),
+            None => default_destination(&name),
+        };
+        !destination::is_stdout(&to) && !RunLock::was_held(&name, &destination::identity(&to, &dataset))
+    }
+
     /// A run of this connection, about to begin. No other run of the pipeline into this destination can begin on this
     /// machine until it is dropped.
     ///
@@ -50,15 +82,26 @@ impl Connection {
                 Error::new(ErrorKind::Usage, "a dataset needs a name").with_help("give one with --dataset NAME")
             );
         }
-        let to = options.to.unwrap_or_else(|| format!("duckdb:{name}.duckdb"));
+        let to = options.to.unwrap_or_else(|| To::Url(default_destination(&name)));
         let mode =
             RunMode { consumers: consumers(&self.streams, &options.select)?, full_refresh: options.full_refresh };
-        let lock = match destination::is_stdout(&to) {
-            true => RunLock::none(),
-            false => RunLock::acquire(&name, &destination::identity(&to, &dataset))?,
+        let (lock, mut destination, destination_name) = match to {
+            To::Url(to) => {
+                let lock = match destination::is_stdout(&to) {
+                    true => RunLock::none(),
+                    false => RunLock::acquire(&name, &destination::identity(&to, &dataset))?,
+                };
+                (lock, destination::open(&to, &dataset, &name)?, without_password(&to))
+            }
+            To::Own(destination) => {
+                let name = destination.capabilities().name.to_owned();
+                (RunLock::none(), destination, name)
+            }
         };
-        let mut destination = destination::open(&to, &dataset, &name)?;
         destination.limit_memory(self.settings.duckdb.memory_bytes)?;
+        if self.settings.csv.escape_formulas {
+            destination.escape_formulas();
+        }
         let capabilities = destination.capabilities();
         let merges = |stream: &&StreamSpec| stream.write_disposition == WriteDisposition::Merge;
         let merging = self.streams.iter().filter(merges).find(|stream| mode.consumers.contains(&stream.name));
@@ -70,7 +113,7 @@ impl Connection {
         Ok(Pipeline {
             name,
             dataset,
-            destination_name: without_password(&to),
+            destination_name,
             destination,
             source: self.source,
             streams: Streams::new(self.streams),
@@ -84,6 +127,10 @@ impl Connection {
             lock,
         })
     }
+}
+
+fn default_destination(pipeline: &str) -> String {
+    format!("duckdb:{pipeline}.duckdb")
 }
 
 /// As in dlt. A DuckDB file and a schema of one name would be ambiguous in its SQL.

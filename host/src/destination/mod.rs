@@ -38,6 +38,9 @@ pub trait Destination: Send {
         Ok(())
     }
 
+    /// Keeps texts from being formulas where what is written is opened by spreadsheets. Called as `limit_memory` is.
+    fn escape_formulas(&mut self) {}
+
     /// What earlier runs of the pipeline left; nothing (`Stored::default()`) the first time.
     fn read(&mut self, pipeline: &str) -> Result<Stored>;
 

@@ -35,6 +35,8 @@ pub struct Grants {
     bound: BTreeMap<String, BTreeSet<Origin>>,
     /// Where each secret may go.
     bindings: BTreeMap<String, Binding>,
+    /// Nothing else is dialled, whatever is granted.
+    public_only: bool,
 }
 
 /// One way of one secret.
@@ -76,6 +78,12 @@ impl Grants {
     #[must_use]
     pub fn with_bindings(self, bindings: BTreeMap<String, Binding>) -> Self {
         Self { bindings, ..self }
+    }
+
+    /// Whether addresses of this machine and of private networks are out of reach, whatever is granted.
+    #[must_use]
+    pub fn public_only(self, public_only: bool) -> Self {
+        Self { public_only, ..self }
     }
 
     /// Adds what the connector asked for; `travels`: the ways of the secrets that the credentials are made of.
@@ -158,6 +166,12 @@ impl Grants {
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
             _ => None,
         };
+        if let Some(class) =
+            literal.map(AddressClass::of).filter(|class| self.public_only && *class != AddressClass::Public)
+        {
+            let message = format!("{origin} is a {} address, which nobody is granted here", class.name());
+            return Err(Error::new(ErrorKind::Denied, message));
+        }
         let is_special = literal.is_some_and(|address| AddressClass::of(address) == AddressClass::Special);
         let is_exactly_allowed = || self.allowed.iter().any(|pattern| pattern.fits(url));
         if if is_special { is_exactly_allowed() } else { self.is_granted(url) } {
@@ -184,6 +198,7 @@ impl Grants {
     pub(super) fn permits(&self, host: &str, address: IpAddr) -> bool {
         match AddressClass::of(address) {
             AddressClass::Public => true,
+            _ if self.public_only => false,
             AddressClass::Loopback => host == "localhost" || self.explicitly_allowed(host),
             AddressClass::Private => self.explicitly_allowed(host),
             AddressClass::Special => false,

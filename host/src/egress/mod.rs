@@ -20,6 +20,7 @@ mod outgoing;
 mod pace;
 mod references;
 mod retry;
+mod rotation;
 mod session;
 mod spelling;
 mod tls;
@@ -48,6 +49,7 @@ use client::{Answer, Client};
 use cookies::Jar;
 use directions::{Directions, NO_CREDENTIAL};
 use references::{Known, References, Repeated};
+use rotation::Rotation;
 
 const REDIRECTS: usize = 10;
 /// How often one request may be refused while others are let in: an origin that is shared by many.
@@ -61,6 +63,7 @@ pub struct Egress {
     settings: Settings,
     references: RwLock<Arc<References>>,
     cookies: Jar,
+    rotation: Rotation,
     sent: AtomicU64,
 }
 
@@ -94,6 +97,7 @@ impl Egress {
             settings,
             references: RwLock::new(Arc::new(references)),
             cookies: Jar::default(),
+            rotation: Rotation::new(secrets),
             sent: AtomicU64::new(0),
         })
     }
@@ -322,6 +326,14 @@ impl Egress {
         {
             return Ok(token);
         }
+        let (name, origins) = self.grants.tokens(&oauth2.token_url);
+        if let Some(given) = oauth2.configured().filter(|_| cached.refresh_token.is_none()) {
+            cached.refresh_token = self.rotation.newest(&oauth2.token_url, given);
+        }
+        let spent = cached.refresh_token.clone();
+        if let Some(spent) = &spent {
+            self.remember(format!("{name}-refresh"), BTreeSet::new(), spent);
+        }
         let mut answer = self.ask_for_token(oauth2.request(&cached, cached.with_basic)?, session).await?;
         // RFC 6749, section 2.3.1: every server takes the client's password in a header, and some take it nowhere else.
         if !cached.with_basic
@@ -346,9 +358,12 @@ impl Egress {
         let known = self.references().known.iter().map(|known| known.bytes()).sum::<usize>();
         check_size(known + answer.body.len(), self.settings.limits.secret_bytes)?;
         let token = oauth2.accept(&mut cached, &answer.body)?;
-        let (name, origins) = self.grants.tokens(&oauth2.token_url);
-        if let Some(rotated) = cached.rotated() {
-            self.remember(format!("{name}-refresh"), BTreeSet::new(), rotated);
+        if let Some(given) = oauth2.configured()
+            && let Some(new) = &cached.refresh_token
+            && [Some(given), spent.as_ref()].iter().flatten().all(|old| old.expose_secret() != new.expose_secret())
+        {
+            self.remember(format!("{name}-refresh"), BTreeSet::new(), new);
+            self.rotation.keep(&oauth2.token_url, given, new).await;
         }
         self.remember(name, origins, &token);
         Ok(token)

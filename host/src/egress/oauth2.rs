@@ -15,7 +15,6 @@ use url::{Url, form_urlencoded};
 use super::credential::Credential;
 use super::{Request, assertion};
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::rotated;
 
 #[derive(Debug)]
 pub struct OAuth2 {
@@ -43,7 +42,7 @@ pub(super) struct Cached {
     pub(super) token: Option<SecretString>,
     expires: Option<Instant>,
     /// Rotated by the server: takes the place of the configured one.
-    refresh_token: Option<SecretString>,
+    pub(super) refresh_token: Option<SecretString>,
     /// The server takes id and secret in a header and not in the form.
     pub(super) with_basic: bool,
 }
@@ -56,13 +55,6 @@ impl Cached {
     pub(super) fn good(&self) -> Option<SecretString> {
         let fresh = self.expires.is_none_or(|expires| expires > Instant::now());
         self.token.clone().filter(|_| fresh)
-    }
-}
-
-impl Cached {
-    /// The refresh token that the server gave instead of the configured one.
-    pub(super) fn rotated(&self) -> Option<&SecretString> {
-        self.refresh_token.as_ref()
     }
 }
 
@@ -85,6 +77,14 @@ impl OAuth2 {
         self.cached = Mutex::new(Cached { token: token.clone(), ..Cached::default() });
         self.access_token = token;
         self
+    }
+
+    /// The refresh token that the user gave.
+    pub(super) fn configured(&self) -> Option<&SecretString> {
+        match &self.grant {
+            Grant::RefreshToken(configured) => Some(configured),
+            _ => None,
+        }
     }
 
     /// Whether id and secret could go into a header: when both are there, and go into the form otherwise.
@@ -128,8 +128,7 @@ impl OAuth2 {
                 fields.push(("grant_type", "client_credentials".to_owned()));
             }
             Grant::RefreshToken(configured) => {
-                let kept = cached.refresh_token.clone().or_else(|| rotated::find(&self.token_url, configured));
-                let token = kept.as_ref().unwrap_or(configured);
+                let token = cached.refresh_token.as_ref().unwrap_or(configured);
                 fields.push(("client_id", self.client_id.expose_secret().to_owned()));
                 if !self.client_secret.expose_secret().is_empty() {
                     fields.push(("client_secret", self.client_secret.expose_secret().to_owned()));
@@ -173,14 +172,7 @@ impl OAuth2 {
         cached.expires = Some(Instant::now() + lifetime.saturating_sub(AHEAD.min(lifetime / 2)));
         cached.token = Some(token.clone());
         if let Some(rotated) = answer.get("refresh_token").and_then(Value::as_str) {
-            let rotated = SecretString::from(rotated.to_owned());
-            if let Grant::RefreshToken(configured) = &self.grant
-                && rotated.expose_secret() != configured.expose_secret()
-                && let Err(error) = rotated::keep(&self.token_url, configured, &rotated)
-            {
-                tracing::warn!(%error, "the server's new refresh token can't be kept: the next run needs a fresh one");
-            }
-            cached.refresh_token = Some(rotated);
+            cached.refresh_token = Some(SecretString::from(rotated.to_owned()));
         }
         Ok(token)
     }

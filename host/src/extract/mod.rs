@@ -12,9 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::egress::{Egress, Traffic};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Events;
 use crate::mode::Beginning;
 use crate::sandbox::{Connector, Instance, PageRecords, Partition};
 use crate::state::{Names, State};
@@ -139,11 +141,12 @@ pub struct Extraction {
     queue: Arc<Queue>,
     state: Arc<State>,
     passes: Vec<u64>,
+    events: Events,
     pub activity: Arc<IndexMap<String, StreamActivity>>,
 }
 
 impl Extraction {
-    pub fn new(source: Source, streams: &Streams, beginning: &Beginning) -> Self {
+    pub fn new(source: Source, streams: &Streams, beginning: &Beginning, events: Events) -> Self {
         let queue = Queue::new(streams.clone(), &beginning.state, &beginning.passes);
         let reads: Vec<_> = beginning.passes.iter().filter_map(|pass| queue.reads(*pass)).collect();
         let is_read = |name: &String| reads.iter().any(|reads| reads.streams.contains(name));
@@ -154,6 +157,7 @@ impl Extraction {
             queue: Arc::new(queue),
             state: Arc::new(beginning.state.clone()),
             passes: beginning.passes.clone(),
+            events,
             activity: Arc::new(read.map(|name| (name, StreamActivity::default())).collect()),
         }
     }
@@ -164,18 +168,19 @@ impl Extraction {
 
     /// Reads everything; ends when all passes are done, given up or stopped. An error is one of the host's own: those of a
     /// stream are events.
-    pub async fn run(self, concurrency: usize, events: mpsc::Sender<Event>) -> Result<()> {
+    pub async fn run(self, concurrency: usize, consumer: mpsc::Sender<Event>) -> Result<()> {
         let worker = worker::Worker {
             source: self.source,
             streams: self.streams,
             queue: self.queue.clone(),
             state: self.state,
             activity: self.activity,
-            events,
+            consumer,
+            events: self.events,
         };
         let mut workers = tokio::task::JoinSet::new();
         for _ in 0..concurrency.max(1) {
-            workers.spawn(worker.clone().run());
+            workers.spawn(worker.clone().run().in_current_span());
         }
         worker.begin(&self.passes).await;
         drop(worker);

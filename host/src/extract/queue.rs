@@ -182,10 +182,17 @@ impl Queue {
     }
 
     fn is_crowded(&self, inner: &Inner, stream: &str) -> bool {
-        self.streams.children(stream).any(|child| {
-            inner.waiting.get(&child.name).is_some_and(|waiting| waiting.len() >= WAITING_CHILDREN)
-                || self.is_crowded(inner, &child.name)
-        })
+        // A connector may hang thousands of streams below one another.
+        let mut below = vec![stream];
+        while let Some(parent) = below.pop() {
+            for child in self.streams.children(parent) {
+                if inner.waiting.get(&child.name).is_some_and(|waiting| waiting.len() >= WAITING_CHILDREN) {
+                    return true;
+                }
+                below.push(&child.name);
+            }
+        }
+        false
     }
 
     /// Whether a reader goes on with its next page now.

@@ -8,13 +8,18 @@ use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::queue::{Ended, Job, Queue, Reads, Verdict};
 use super::{Assignment, Event, Source, StreamActivity, StreamPage, What};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Events, RunEvent};
 use crate::sandbox::{Instance, Partition};
 use crate::state::{Names, State};
 use crate::streams::Streams;
+
+/// Characters of a partition's name in log lines.
+const SHOWN: usize = 60;
 
 #[derive(Clone)]
 pub(super) struct Worker {
@@ -23,7 +28,8 @@ pub(super) struct Worker {
     pub(super) queue: Arc<Queue>,
     pub(super) state: Arc<State>,
     pub(super) activity: Arc<IndexMap<String, StreamActivity>>,
-    pub(super) events: mpsc::Sender<Event>,
+    pub(super) consumer: mpsc::Sender<Event>,
+    pub(super) events: Events,
 }
 
 impl Worker {
@@ -44,7 +50,11 @@ impl Worker {
             let was_resumed = job.checkpoint.is_some();
             let outcome = match ready {
                 None => return,
-                Some(Ok((instance, begun))) => self.read(job, instance, begun).await,
+                Some(Ok((instance, begun))) => {
+                    let id: String = job.assignment.partition.id.chars().take(SHOWN).collect();
+                    let span = tracing::info_span!("partition", %stream, id);
+                    self.read(job, instance, begun).instrument(span).await
+                }
                 Some(Err(error)) => Err(error),
             };
             match outcome {
@@ -132,6 +142,11 @@ impl Worker {
             }
             self.activity[&job.stream].pages.fetch_add(1, Ordering::Relaxed);
             let (last, jobs) = (page.last, children.clone());
+            self.events.tell(|| RunEvent::Page {
+                stream: job.stream.clone(),
+                partition: partition.id.clone(),
+                bytes: page.whole().bytes().len() as u64,
+            });
             let page = StreamPage {
                 number,
                 wanted: consumers.contains(&job.stream),
@@ -153,6 +168,7 @@ impl Worker {
         if !told {
             self.send(job.pass, &job.stream, What::PartitionDone { number }).await?;
         }
+        self.events.tell(|| RunEvent::PartitionDone { stream: job.stream.clone(), partition: partition.id.clone() });
         let ended = self.queue.done(job.pass, &job.stream);
         self.tell(job.pass, ended).await;
         Ok(Some(instance))
@@ -210,6 +226,11 @@ impl Worker {
     async fn fail(&self, pass: u64, stream: String, error: Error) {
         if self.queue.give_up(pass) {
             let error = error.with_context("stream", stream.clone());
+            self.events.tell(|| RunEvent::StreamFailed {
+                stream: stream.clone(),
+                kind: error.kind(),
+                message: error.message().to_owned(),
+            });
             self.send_or_stop(pass, &stream, What::Failed(error)).await;
         }
     }
@@ -217,6 +238,7 @@ impl Worker {
     async fn tell(&self, pass: u64, ended: Ended) {
         for stream in &ended.streams {
             self.activity[stream].done.store(true, Ordering::Relaxed);
+            self.events.tell(|| RunEvent::StreamDone { stream: stream.clone() });
             self.send_or_stop(pass, stream, What::StreamDone).await;
         }
         if let Some(stream) = ended.streams.last().filter(|_| ended.pass) {
@@ -239,7 +261,7 @@ impl Worker {
 
     async fn send(&self, pass: u64, stream: &str, what: What) -> Result<()> {
         let event = Event { pass, stream: stream.to_owned(), what };
-        self.events.send(event).await.map_err(|_| {
+        self.consumer.send(event).await.map_err(|_| {
             self.queue.stop();
             Error::new(ErrorKind::Interrupted, "the run is over")
         })

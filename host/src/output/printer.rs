@@ -137,9 +137,14 @@ impl Printer {
         }
     }
 
+    /// Whether somebody reads messages as they come.
+    pub fn is_on_terminal(&self) -> bool {
+        !self.json && !self.quiet && std::io::stderr().is_terminal()
+    }
+
     /// Whether bars may move on stderr.
     pub(super) fn shows_progress(&self) -> bool {
-        !self.json && !self.quiet && self.verbose == 0 && std::io::stderr().is_terminal()
+        self.is_on_terminal() && self.verbose == 0
     }
 
     fn coloured(&self) -> bool {

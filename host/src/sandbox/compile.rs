@@ -3,7 +3,7 @@
 //! Nothing can stop a compiler from the outside, so it works on a thread of its own, and who waits too long gives up:
 //! the error ends the program, and the thread with it. Must never be given bytes whose size nobody has checked.
 
-use std::sync::mpsc;
+use std::sync::{Arc, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use wasmtime::component::Component;
@@ -11,8 +11,20 @@ use wasmtime::component::Component;
 use super::{Engine, cache};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The component of `bytes`, from the cache or compiled.
-pub(super) fn compiled(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component> {
+/// The component of `bytes`: in use already, or kept, or compiled.
+pub(super) fn compiled(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Arc<Component>> {
+    let in_use = || engine.components.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(component) = in_use().get(digest).and_then(Weak::upgrade) {
+        return Ok(component);
+    }
+    let component = Arc::new(kept_or_compiled(engine, bytes, digest)?);
+    let mut in_use = in_use();
+    in_use.retain(|_, component| component.strong_count() > 0);
+    in_use.insert(digest.to_owned(), Arc::downgrade(&component));
+    Ok(component)
+}
+
+fn kept_or_compiled(engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component> {
     let place = cache::Place::Here;
     if let Some(code) = cache::find(&engine.wasmtime, digest, place)
         && let Some(component) = code.load(&engine.wasmtime)

@@ -1,7 +1,5 @@
 //! Loads a component and says what it is: its digest, what it imports, what it exports.
 
-use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +10,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::ConnectorWithSecretsPre;
 use super::imports::{InstanceState, handle};
-use super::{Engine, bindings, cache, compile, isolated, printable, signature};
+use super::{Engine, Wasm, bindings, cache, compile, isolated, printable, signature};
 use crate::config::settings::Limits;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -40,6 +38,8 @@ pub(super) enum Code {
 pub(super) struct Compiled {
     pub(super) engine: Engine,
     pub(super) pre: ConnectorWithSecretsPre<InstanceState>,
+    /// So that others find it.
+    _component: Arc<Component>,
 }
 
 /// What a component says that it needs and gives.
@@ -71,40 +71,24 @@ impl Surface {
 impl Connector {
     /// Errors: no such file (`Usage`); not a component, not a connector, another version of the contract, an import
     /// that no connector gets (`Connector`). With a public key, it must be signed.
-    pub fn load(engine: &Engine, path: &Path, public_key: Option<&str>) -> Result<Self> {
-        let about = |error: Error| error.with_context("connector", path.display().to_string());
-        let unreadable = |source: std::io::Error| {
-            about(Error::new(ErrorKind::Usage, "the connector can't be read").with_source(source)).with_help(
-                "give the path of a .wasm file; `make build` leaves one at target/wasm32-wasip2/release/connector.wasm",
-            )
-        };
-        let most = engine.limits.component_bytes;
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(about(Error::new(ErrorKind::Usage, "a folder, not a connector"))
-                .with_help("give the path of a .wasm file"));
-        }
-        file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > most {
-            let error = Error::new(ErrorKind::LimitExceeded, format!("the component is larger than {most} bytes"));
-            return Err(about(error.with_help("raise host.limits.component_bytes")));
-        }
-        let signed = public_key.map(|key| signature::check(path, &bytes, key)).transpose().map_err(about)?;
-        Self::from_bytes(engine, bytes, signed).map_err(about)
+    pub fn load(engine: &Engine, wasm: &Wasm, public_key: Option<&str>) -> Result<Self> {
+        let about = |error: Error| error.with_context("connector", wasm.name());
+        let bytes = wasm.read(engine.limits.component_bytes).map_err(about)?;
+        let signed = public_key.map(|key| signature::check(wasm, &bytes, key)).transpose().map_err(about)?;
+        Self::from_bytes(engine, &bytes, signed).map_err(about)
     }
 
-    fn from_bytes(engine: &Engine, bytes: Vec<u8>, signed: Option<String>) -> Result<Self> {
-        check_kind(&bytes)?;
-        let (digest, size) = (cache::hex(&Sha256::digest(&bytes)), bytes.len());
+    fn from_bytes(engine: &Engine, bytes: &[u8], signed: Option<String>) -> Result<Self> {
+        check_kind(bytes)?;
+        let (digest, size) = (cache::hex(&Sha256::digest(bytes)), bytes.len());
         let (code, interfaces) = match &engine.isolation {
             Some(program) => {
-                let (sandbox, interfaces) = isolated::Sandbox::start(program, engine, bytes, &digest)?;
+                let (sandbox, interfaces) = isolated::Sandbox::start(program, engine, bytes.to_vec(), &digest)?;
                 (Code::Isolated(Arc::new(sandbox)), interfaces)
             }
             None => {
-                let component = compile::compiled(engine, &bytes, &digest)?;
-                let (compiled, interfaces) = Compiled::new(engine, &component)?;
+                let component = compile::compiled(engine, bytes, &digest)?;
+                let (compiled, interfaces) = Compiled::new(engine, component)?;
                 (Code::Here(Box::new(compiled)), interfaces)
             }
         };
@@ -120,7 +104,7 @@ impl Connector {
 
 impl Compiled {
     /// Errors (`Connector`): no connector, another version of the contract, an import that no connector gets.
-    pub(super) fn new(engine: &Engine, component: &Component) -> Result<(Self, Interfaces)> {
+    pub(super) fn new(engine: &Engine, component: Arc<Component>) -> Result<(Self, Interfaces)> {
         let types = component.component_type();
         let name = |(name, _): (&str, ComponentItem)| name.to_owned();
         let interfaces = Interfaces {
@@ -131,12 +115,12 @@ impl Compiled {
         let linker = linker(engine).map_err(|source| {
             Error::new(ErrorKind::Internal, "the imports can't be linked").with_source(source.to_string())
         })?;
-        let pre = linker.instantiate_pre(component).and_then(ConnectorWithSecretsPre::new).map_err(|source| {
+        let pre = linker.instantiate_pre(&component).and_then(ConnectorWithSecretsPre::new).map_err(|source| {
             Error::new(ErrorKind::Connector, "the component asks for something that no connector gets")
                 .with_source(printable(&format!("{source:#}")))
                 .with_help("a connector may import wasi:http/outgoing-handler, clocks, random, io, an empty wasi:cli, and airlock:connector/log")
         })?;
-        Ok((Self { engine: engine.clone(), pre }, interfaces))
+        Ok((Self { engine: engine.clone(), pre, _component: component }, interfaces))
     }
 }
 

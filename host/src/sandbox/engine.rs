@@ -1,10 +1,12 @@
 //! The wasmtime engine: its settings, and the thread that makes guests yield.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use wasmtime::Config;
+use wasmtime::component::Component;
 
 use super::limits::MemoryBudget;
 use crate::config::settings::Limits;
@@ -22,6 +24,8 @@ pub struct Engine {
     pub(super) memory: Arc<MemoryBudget>,
     /// Connectors are compiled and run in a child process, and here never.
     pub(super) isolation: Option<Program>,
+    /// What was compiled and is in use, by digest.
+    pub(super) components: Arc<Mutex<HashMap<String, Weak<Component>>>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -43,7 +47,21 @@ impl Engine {
         let ticker = Ticker::start(wasmtime.clone())
             .map_err(|source| Error::new(ErrorKind::Internal, "the epoch thread can't start").with_source(source))?;
         let memory = Arc::new(MemoryBudget::new(limits.total_memory_bytes));
-        Ok(Self { wasmtime, limits: Arc::new(limits.clone()), memory, isolation: None, _ticker: Arc::new(ticker) })
+        Ok(Self {
+            wasmtime,
+            limits: Arc::new(limits.clone()),
+            memory,
+            isolation: None,
+            components: Arc::default(),
+            _ticker: Arc::new(ticker),
+        })
+    }
+
+    /// The same engine under other limits: what runs with it has memory of its own.
+    #[must_use]
+    pub fn limited(&self, limits: &Limits) -> Self {
+        let memory = Arc::new(MemoryBudget::new(limits.total_memory_bytes));
+        Self { limits: Arc::new(limits.clone()), memory, ..self.clone() }
     }
 
     /// With a program: connectors are compiled and run in a child process of it.

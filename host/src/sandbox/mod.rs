@@ -24,6 +24,7 @@ mod remark;
 mod said;
 mod signature;
 mod spec;
+mod wasm;
 
 pub use asked::{CredentialRequest, GrantRequest};
 pub use component::{Connector, Surface};
@@ -31,6 +32,7 @@ pub use engine::Engine;
 pub use instance::{Description, Instance};
 pub use page::{Page, PageRecords, Partition};
 pub use remark::{LogLevel, LogSink, Remark};
+pub use wasm::Wasm;
 
 /// A foreign text, made safe to show: one line, no control characters, not endless.
 pub(crate) fn printable(text: &str) -> String {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
 use super::bindings::airlock::connector::types;
 use super::failure::convert_diagnostic;
@@ -151,12 +152,13 @@ impl Outlet for Lent {
     fn send(&self, request: egress::Request) -> Sending {
         let (egress, session, last_error) = (self.egress.clone(), self.session.clone(), self.last_error.clone());
         // Aborted with the guest's call: `AbortOnDrop` cancels what nobody waits for.
-        let task = AbortOnDrop(self.io.spawn(async move {
+        let sending = async move {
             match egress {
                 Some(egress) => egress.send(request, &session).await,
                 None => Err(Error::new(ErrorKind::Denied, "the connector made a request where none is allowed")),
             }
-        }));
+        };
+        let task = AbortOnDrop(self.io.spawn(sending.in_current_span()));
         Box::pin(async move {
             let outcome = task.await.unwrap_or_else(|source| {
                 Err(Error::new(ErrorKind::Internal, "a request was given up").with_source(source))

@@ -4,7 +4,7 @@
 //! Must never be gone around: the rest of the host trusts that these names are unique, short and printable, and leaves
 //! what they become in a destination to the naming convention and to quoting.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::bindings::exports::airlock::connector::source as wit;
 use super::printable;
@@ -12,9 +12,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{StreamSpec, WriteDisposition};
 
 const LONGEST_NAME: usize = 200;
+/// Streams below one another: each page of one is asked about by all above it.
+const DEEPEST: usize = 50;
 
 /// Errors: too many streams (`LimitExceeded`); a name that no stream can have, twice the same one, a parent that does
-/// not stand before its child (`Connector`).
+/// not stand before its child, too many of them below one another (`Connector`).
 pub(super) fn streams(streams: Vec<wit::Stream>, most: usize) -> Result<Vec<StreamSpec>> {
     if streams.len() > most {
         return Err(Error::new(
@@ -23,17 +25,24 @@ pub(super) fn streams(streams: Vec<wit::Stream>, most: usize) -> Result<Vec<Stre
         )
         .with_help("raise host.limits.streams"));
     }
-    let mut known = BTreeSet::new();
+    let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
     for stream in &streams {
         check_name(&stream.name)?;
         let about = |message: String| {
             Err(Error::new(ErrorKind::Connector, message).with_context("stream", printable(&stream.name)))
         };
         // A cycle of parents can't pass, either: one of them would have to stand before itself.
-        if let Some(parent) = stream.parent.as_deref().filter(|parent| !known.contains(parent)) {
-            return about(format!("its parent `{}` does not stand before it", printable(parent)));
+        let depth = match stream.parent.as_deref().map(|parent| (parent, depths.get(parent))) {
+            None => 1,
+            Some((_, Some(depth))) => depth + 1,
+            Some((parent, None)) => {
+                return about(format!("its parent `{}` does not stand before it", printable(parent)));
+            }
+        };
+        if depth > DEEPEST {
+            return about(format!("more than {DEEPEST} streams below one another"));
         }
-        if !known.insert(stream.name.as_str()) {
+        if depths.insert(&stream.name, depth).is_some() {
             return about("two streams of that name".to_owned());
         }
     }

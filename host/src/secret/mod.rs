@@ -5,9 +5,12 @@
 
 pub mod rotated;
 mod source;
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use secrecy::{ExposeSecret, SecretString};
 
@@ -15,22 +18,31 @@ use crate::config::secret_places::{Extracted, references};
 use crate::config::{ConfigFile, mistake};
 use crate::error::{Error, ErrorKind, Result};
 pub use source::SecretSource;
+pub use store::SecretStore;
 
-/// Where the secrets of a run come from.
-#[derive(Debug, Default)]
+/// Where the secrets of a run come from. The default has none, and looks nowhere.
+#[derive(Clone, Default)]
 pub struct SecretSources {
     /// From `--secret NAME=SOURCE`.
     named: BTreeMap<String, SecretSource>,
-    /// `secrets.toml` beside the configuration.
-    file: Option<PathBuf>,
+    /// `secrets.toml` beside the configuration; and variables `AIRLOCK_SECRET_…`.
+    user: Option<PathBuf>,
+    store: Option<Arc<dyn SecretStore>>,
+}
+
+impl fmt::Debug for SecretSources {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SecretSources").field("named", &self.named.keys()).finish_non_exhaustive()
+    }
 }
 
 impl SecretSources {
-    /// What a user gives: `flags` as typed (`NAME=SOURCE`), and `secrets.toml` beside the configuration.
+    /// What a user gives: `flags` as typed (`NAME=SOURCE`), variables `AIRLOCK_SECRET_…`, and `secrets.toml` beside the
+    /// configuration.
     ///
     /// Errors (`Usage`): no `=`, or a source of a kind that is not known.
     pub fn new(flags: &[String], config: &Path) -> Result<Self> {
-        let mut sources = Self { named: BTreeMap::new(), file: Some(config.with_file_name("secrets.toml")) };
+        let mut sources = Self { user: Some(config.with_file_name("secrets.toml")), ..Self::default() };
         for flag in flags {
             let Some((name, source)) = flag.split_once('=') else {
                 // The text may be the secret itself: it is not repeated.
@@ -49,6 +61,12 @@ impl SecretSources {
         self
     }
 
+    /// Asked for what has no other source.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn SecretStore>) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
     /// The names that were given a source, whether they are needed or not.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.named.keys().map(String::as_str)
@@ -58,12 +76,12 @@ impl SecretSources {
     ///
     /// Errors: every one that is missing at once, each at its place in the configuration and with every place that was
     /// looked in (`Config`).
-    pub fn collect(&self, extracted: Extracted, config: &ConfigFile) -> Result<Secrets> {
+    pub async fn collect(&self, extracted: Extracted, config: &ConfigFile) -> Result<Secrets> {
         let mut values = extracted.typed;
         let in_file = self.read_file()?;
         let mut mistakes = Vec::new();
         for (name, pointers) in &extracted.named {
-            match self.find(name, &in_file)? {
+            match self.find(name, &in_file).await? {
                 Some(secret) => {
                     values.insert(name.clone(), secret);
                 }
@@ -75,28 +93,31 @@ impl SecretSources {
         }
         let most = config.settings.limits.secret_bytes;
         check_size(values.values().map(|value| value.expose_secret().len()).sum(), most)?;
-        Ok(Secrets { values, most })
+        Ok(Secrets { values, most, store: self.store.clone() })
     }
 
-    fn find(&self, name: &str, in_file: &BTreeMap<String, SecretString>) -> Result<Option<SecretString>> {
+    async fn find(&self, name: &str, in_file: &BTreeMap<String, SecretString>) -> Result<Option<SecretString>> {
         if let Some(source) = self.named.get(name) {
             return source.read(name).map(Some);
         }
-        Ok(SecretSource::default_variable(name).or_else(|| in_file.get(name).cloned()))
+        let of_user = self.user.as_ref().and_then(|_| SecretSource::default_variable(name));
+        match (of_user.or_else(|| in_file.get(name).cloned()), &self.store) {
+            (None, Some(store)) => store.get(name).await,
+            (found, _) => Ok(found),
+        }
     }
 
     fn missing(&self, name: &str, pointers: &[String]) -> crate::diagnostic::Diagnostic {
         let at = pointers.first().cloned().unwrap_or_default();
         let mut diagnostic = mistake("missing-secret", at, format!("the secret `{name}` is not given"));
-        let mut places = vec![
+        diagnostic.label = Some("named here".to_owned());
+        let Some(file) = &self.user else { return diagnostic };
+        let state = if file.exists() { "no such key" } else { "no such file" };
+        let places = [
             format!("--secret {name}=… (not given)"),
             format!("the environment variable {} (not set)", source::variable_name(name)),
+            format!("`{name}` in {} ({state})", file.display()),
         ];
-        if let Some(file) = &self.file {
-            let state = if file.exists() { "no such key" } else { "no such file" };
-            places.push(format!("`{name}` in {} ({state})", file.display()));
-        }
-        diagnostic.label = Some("named here".to_owned());
         diagnostic.help = Some(format!(
             "looked in: {}\ngive it, for example, with --secret {name}=env:{}",
             places.join("; "),
@@ -107,7 +128,7 @@ impl SecretSources {
 
     fn read_file(&self) -> Result<BTreeMap<String, SecretString>> {
         let mut secrets = BTreeMap::new();
-        let Some(file) = self.file.as_ref().filter(|file| file.exists()) else { return Ok(secrets) };
+        let Some(file) = self.user.as_ref().filter(|file| file.exists()) else { return Ok(secrets) };
         let error =
             |message: String| Error::new(ErrorKind::Config, message).with_context("file", file.display().to_string());
         let text = std::fs::read_to_string(file)
@@ -151,11 +172,12 @@ pub(crate) fn check_size(bytes: usize, most: usize) -> Result<()> {
 }
 
 /// The secrets of a run, by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Secrets {
     values: BTreeMap<String, SecretString>,
     /// Of one text that they are filled into.
     most: usize,
+    store: Option<Arc<dyn SecretStore>>,
 }
 
 impl Secrets {
@@ -180,6 +202,11 @@ impl Secrets {
         }
         check_size(filled.len(), self.most)?;
         Ok(SecretString::from(filled))
+    }
+
+    /// Who keeps those that a server rotates, if not the host itself.
+    pub fn store(&self) -> Option<&Arc<dyn SecretStore>> {
+        self.store.as_ref()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &SecretString)> {

@@ -34,6 +34,11 @@ pub(super) fn route(request: &Request<'_>) -> Option<Answer> {
         ("POST", ["oauth", "token-expires-now"]) => {
             token(knows_client(request), json!({"access_token": "test-token", "expires_in": 0}))
         }
+        // Each refresh token is good for once, and brings the next one.
+        ("POST", ["oauth", "rotate"]) => {
+            let spent = form_value(request, "refresh_token");
+            json!({"access_token": "test-token", "refresh_token": format!("{spent}-next")}).into()
+        }
         ("POST", ["auth", "refresh"]) => {
             if request.json()["refresh_token"] == "valid-refresh-token" {
                 json!({"access_token": "new-valid-token"}).into()

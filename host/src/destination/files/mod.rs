@@ -8,6 +8,7 @@ mod bucket;
 mod commit_log;
 mod folder;
 mod format;
+mod formulas;
 mod partition;
 mod plan;
 mod storage;
@@ -35,6 +36,7 @@ const MAX_IDENTIFIER_LENGTH: usize = 200;
 pub(super) struct Files {
     storage: Box<dyn Storage>,
     format: Format,
+    escapes_formulas: bool,
 }
 
 /// Makes the folder, which is one of this machine or, as a URL, one of an object store.
@@ -46,7 +48,7 @@ pub(super) fn open(place: &str, dataset: &str, format: Format) -> Result<Files> 
         let message = format!("{} can't go to standard output", format.name());
         return Err(Error::new(ErrorKind::Usage, message).with_help("write -, jsonl:- or arrow:-"));
     }
-    Ok(Files { storage: storage::open(place, dataset)?, format })
+    Ok(Files { storage: storage::open(place, dataset)?, format, escapes_formulas: false })
 }
 
 impl Destination for Files {
@@ -61,6 +63,10 @@ impl Destination for Files {
             limits_text: false,
             keeps_state: true,
         }
+    }
+
+    fn escape_formulas(&mut self) {
+        self.escapes_formulas = self.format == Format::Csv;
     }
 
     fn read(&mut self, pipeline: &str) -> Result<Stored> {
@@ -113,6 +119,10 @@ impl Files {
             let mut older = older.collect::<io::Result<Vec<_>>>().map_err(refused)?;
             let written = self.storage.write(&file.path, &mut |writer| {
                 let older = std::mem::take(&mut older);
+                if self.escapes_formulas {
+                    let batches = file.batches.iter().map(formulas::escaped).collect::<Result<Vec<_>, _>>()?;
+                    return self.format.write(writer, file.table, older, file.without.as_ref(), &batches);
+                }
                 self.format.write(writer, file.table, older, file.without.as_ref(), &file.batches)
             });
             written.map_err(|error| {

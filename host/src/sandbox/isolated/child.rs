@@ -94,7 +94,7 @@ fn load(limits: &Limits, is_compiled: bool, bytes: Vec<u8>) -> Result<(Compiled,
         let native = component.serialize().unwrap_or_default();
         (component, native)
     };
-    let (compiled, interfaces) = Compiled::new(&engine, &component)?;
+    let (compiled, interfaces) = Compiled::new(&engine, Arc::new(component))?;
     Ok((compiled, interfaces, native))
 }
 
