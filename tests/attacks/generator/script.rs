@@ -157,7 +157,8 @@ fn script(random: &mut Random) -> Value {
     }
     script["grants"] = json!(random.some(2, grant));
     script["log"] = json!(random.some(3, word));
-    script["partitions"] = json!(random.size(if random.once_in(8) { 512 } else { 16 }));
+    let most = if random.once_in(8) { 512 } else { 16 };
+    script["partitions"] = json!(random.size(most));
     script["partition_id"] = text(random, 1000);
     if random.once_in(10) {
         script["stream_count"] = json!(random.size(64));
