@@ -3,10 +3,16 @@
 WASM := CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_STRIP=true CARGO_PROFILE_RELEASE_PANIC=abort \
 	cargo build --release --target wasm32-wasip2
 
-.PHONY: build run test lint fmt bless crash hostile bench fuzz toolchain libduckdb connector guests clean
+.PHONY: build install dist run test lint fmt bless crash hostile bench fuzz toolchain libduckdb connector guests clean
 
 build: connector libduckdb ## the binary at target/release/host, the connector at target/wasm32-wasip2/release/connector.wasm
 	cargo build --release --workspace --bins
+
+install: build ## the stripped program with its library and the connector, into PREFIX (~/.local)
+	scripts/install.sh $(or $(PREFIX),$(HOME)/.local)
+
+dist: build ## the same as an archive in dist/
+	scripts/install.sh --tarball dist
 
 run: build ## the demo API on this machine, read into DuckDB
 	$(or $(CARGO_TARGET_DIR),target)/release/demo run

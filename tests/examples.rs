@@ -86,6 +86,35 @@ fn the_signing_connector_runs_only_with_the_secret_granted() {
     }
 }
 
+/// What is installed runs by itself: from another folder, under a link, and without a variable that says where its library is.
+#[test]
+fn what_is_installed_stands_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let target = Path::new(env!("CARGO_BIN_EXE_host")).ancestors().nth(2).unwrap();
+    let install = |arguments: &[&str]| {
+        let mut script = Command::new(root.join("scripts/install.sh"));
+        let output = script.args(arguments).arg(place.path()).env("CARGO_TARGET_DIR", target).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    install(&[]);
+    let archive = install(&["--tarball"]);
+    let unpacked = Command::new("tar").args(["-xzf", archive.trim(), "-C"]).arg(elsewhere.path()).status().unwrap();
+    assert!(unpacked.success());
+    let folder = std::fs::read_dir(elsewhere.path()).unwrap().next().unwrap().unwrap().path();
+    for folder in [place.path().to_owned(), folder] {
+        let output = Command::new(folder.join("bin/host"))
+            .args(["inspect", "../lib/airlock/connector.wasm"])
+            .current_dir(folder.join("bin"))
+            .env_clear()
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Imports"));
+    }
+}
+
 /// Builds a connector of `examples/`; gives the path of the component.
 fn built(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);

@@ -29,6 +29,14 @@ pub struct Diagnostic {
     pub place: Option<Place>,
 }
 
+impl Diagnostic {
+    /// Of its texts.
+    pub(crate) fn bytes(&self) -> usize {
+        let more = self.label.iter().chain(&self.help).chain([&self.code, &self.at]);
+        self.message.len() + more.map(String::len).sum::<usize>()
+    }
+}
+
 /// A span of bytes in a file.
 #[derive(Debug, Clone)]
 pub struct Place {

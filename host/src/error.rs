@@ -14,6 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// More of them nobody reads, and each takes a look at the whole file to be shown.
 const SHOWN_DIAGNOSTICS: usize = 100;
+/// Of all their texts together: a screen is not for filling.
+const SHOWN_BYTES: usize = 64 << 10;
 
 /// Why something failed, by what the reader should do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,15 +111,22 @@ impl Error {
     /// Configuration mistakes, each with its place; of a flood the first ones.
     pub fn from_diagnostics(mut diagnostics: Vec<Diagnostic>) -> Self {
         let count = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+        let mut left = SHOWN_BYTES;
+        let fits = |found: &&Diagnostic| {
+            let fits = left > 0;
+            left = left.saturating_sub(found.bytes());
+            fits
+        };
+        let shown = diagnostics.iter().take(SHOWN_DIAGNOSTICS).take_while(fits).count();
         let message = match count {
             1 => "1 mistake in the configuration".to_owned(),
-            _ if diagnostics.len() > SHOWN_DIAGNOSTICS => {
-                format!("{count} mistakes in the configuration: the first {SHOWN_DIAGNOSTICS} are shown")
+            _ if diagnostics.len() > shown => {
+                format!("{count} mistakes in the configuration: the first {shown} are shown")
             }
             _ => format!("{count} mistakes in the configuration"),
         };
         let mut error = Self::new(ErrorKind::Config, message);
-        diagnostics.truncate(SHOWN_DIAGNOSTICS);
+        diagnostics.truncate(shown);
         error.0.diagnostics = diagnostics;
         error
     }

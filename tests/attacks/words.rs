@@ -130,7 +130,10 @@ fn floods_of_diagnostics() {
             "kind": "invalid-config", "message": "wrong", "at": "/strike", "times": times, "slashes": slashes,
         }})
     };
+    let mut long = wrong(299, 0);
+    long["error"]["message"] = json!("\u{1b}[31m".repeat(1000));
     attacks(&[
+        ("long ones", long, Refused(2, &["299 mistakes", "are shown"])),
         ("many", wrong(60_000, 0), Refused(2, &["60000 mistakes", "the first 100 are shown"])),
         ("a far place", wrong(1, 1_500_000), Refused(2, &["strike"])),
         ("many far places", wrong(500, 20_000), Refused(2, &["500 mistakes"])),

@@ -9,8 +9,9 @@ use crate::config::ConfigFile;
 use crate::diagnostic::Diagnostic;
 use crate::sandbox::{LogLevel, LogSink, Remark};
 
-/// How many of each kind are kept.
+/// How many of each kind are kept, and how much of them.
 const KEPT: usize = 100;
+const KEPT_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Default)]
 pub struct Remarks {
@@ -30,7 +31,8 @@ impl Remarks {
         match remark {
             Remark::Message(LogLevel::Warning, message) => {
                 let mut warnings = lock(&self.warnings);
-                if warnings.len() < KEPT && !warnings.contains(&message) {
+                let bytes: usize = warnings.iter().map(String::len).sum();
+                if warnings.len() < KEPT && bytes < KEPT_BYTES && !warnings.contains(&message) {
                     warnings.push(message);
                 }
             }
@@ -39,7 +41,8 @@ impl Remarks {
             Remark::Diagnostic(diagnostic) => {
                 let mut diagnostics = lock(&self.diagnostics);
                 let said = |known: &Diagnostic| known.at == diagnostic.at && known.message == diagnostic.message;
-                if diagnostics.len() < KEPT && !diagnostics.iter().any(said) {
+                let bytes: usize = diagnostics.iter().map(Diagnostic::bytes).sum();
+                if diagnostics.len() < KEPT && bytes < KEPT_BYTES && !diagnostics.iter().any(said) {
                     diagnostics.push(diagnostic);
                 }
             }
