@@ -24,11 +24,15 @@ impl PostgresServer {
         let programs = programs.filter(|programs| programs.join("initdb").exists()).max()?;
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { folder, programs, port };
+        let mut server = Self { folder, programs, port: 0 };
         let data = server.data();
         server.run("initdb", &["-D", &data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8"]);
-        server.go_on();
+        // Somebody else may take the port before the server does.
+        let begins = (0..3).any(|_| {
+            server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            server.begins()
+        });
+        assert!(begins, "PostgreSQL does not start");
         Some(server)
     }
 
@@ -39,10 +43,14 @@ impl PostgresServer {
 
     /// Starts it, for the first time or after a stop.
     pub(crate) fn go_on(&self) {
+        assert!(self.begins(), "PostgreSQL does not go on");
+    }
+
+    fn begins(&self) -> bool {
         let port = self.port;
         let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off");
         let log = self.folder.path().join("log").display().to_string();
-        self.run("pg_ctl", &["-D", &self.data(), "-o", &options, "-l", &log, "-w", "start"]);
+        self.succeeds("pg_ctl", &["-D", &self.data(), "-o", &options, "-l", &log, "-w", "start"])
     }
 
     /// Of a database that need not exist yet.
@@ -54,8 +62,12 @@ impl PostgresServer {
         self.folder.path().join("data").display().to_string()
     }
 
-    /// PostgreSQL refuses to run as root, so then it runs as the user that its package made.
     fn run(&self, program: &str, arguments: &[&str]) {
+        assert!(self.succeeds(program, arguments), "{program} failed");
+    }
+
+    /// PostgreSQL refuses to run as root, so then it runs as the user that its package made.
+    fn succeeds(&self, program: &str, arguments: &[&str]) -> bool {
         let program = self.programs.join(program);
         let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
         let mut command = if is_root { start("runuser") } else { start(&program) };
@@ -63,8 +75,8 @@ impl PostgresServer {
             command.args(["-u", "postgres", "--"]).arg(&program);
         }
         let command = command.args(arguments).current_dir(self.folder.path());
-        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-        assert!(status.success(), "{} failed", program.display());
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().unwrap().success()
     }
 }
 
@@ -75,6 +87,7 @@ pub(crate) fn start(program: impl AsRef<OsStr>) -> Command {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        self.stop();
+        // A test that failed has said so already.
+        self.succeeds("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
     }
 }
