@@ -38,7 +38,11 @@ impl PostgresServer {
 
     /// Pulls the plug.
     pub(crate) fn stop(&self) {
-        self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
+        assert!(self.ends(), "PostgreSQL does not stop");
+    }
+
+    fn ends(&self) -> bool {
+        self.succeeds("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"])
     }
 
     /// Starts it, for the first time or after a stop.
@@ -88,6 +92,6 @@ pub(crate) fn start(program: impl AsRef<OsStr>) -> Command {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         // A test that failed has said so already.
-        self.succeeds("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
+        self.ends();
     }
 }

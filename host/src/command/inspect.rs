@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::config::ConfigFile;
+use crate::config::secret_binding::bindings;
 use crate::connection::{self, Ways};
 use crate::error::{Error, Result};
 use crate::output::Printer;
@@ -57,7 +58,8 @@ impl Inspect {
             match &mut file {
                 Some(file) => {
                     let asked = connection::ask(&connector, file, &log, &host).await?;
-                    ways = connection::ways_of_secrets(&asked.extracted.config, &asked.grants, &settings);
+                    let bindings = bindings(&asked.extracted.config, &settings.reveal, &settings.secrets);
+                    ways = connection::ways_of_secrets(&asked.grants, &bindings);
                     Ok::<_, Error>((connector, asked.description, Some(asked.grants)))
                 }
                 None => {

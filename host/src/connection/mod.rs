@@ -191,7 +191,7 @@ impl Connection {
             extracted.named.entry(name.clone()).or_default();
         }
         let bindings = bindings(&extracted.config, &settings.reveal, &settings.secrets);
-        let ways = ways_of_secrets(&extracted.config, &requests, &settings);
+        let ways = ways_of_secrets(&requests, &bindings);
         if let Some(lock) = lock {
             let accepted = Accepted::new(connector.surface(), &requests);
             accepted.hold(&lock.path, lock.accept_changes).map_err(|error| about(error, &wasm))?;
@@ -225,12 +225,6 @@ impl Connection {
     pub async fn instance(&self) -> Result<Instance> {
         let source = self.source.clone();
         self.host.with_guests(async move { source.instance(Arc::default()).await }).await
-    }
-
-    /// Asks the API whether it takes the credentials. Errors: it does not, or can't be reached.
-    pub async fn check(&self) -> Result<()> {
-        let source = self.source.clone();
-        self.host.with_guests(async move { source.instance(Arc::default()).await?.check().await }).await
     }
 }
 

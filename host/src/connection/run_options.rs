@@ -54,8 +54,7 @@ const CONCURRENCY: usize = 8;
 impl Connection {
     /// Whether no such run was ever begun on this machine.
     pub fn is_first_run(&self, options: &RunOptions) -> bool {
-        let name = options.pipeline.clone().unwrap_or_else(|| self.file.pipeline_name());
-        let dataset = options.dataset.clone().unwrap_or_else(|| default_dataset(&name));
+        let (name, dataset) = self.names(options);
         let to = match &options.to {
             Some(To::Own(_)) => return false,
             Some(To::Url(to)) => to.clone(),
@@ -64,19 +63,25 @@ impl Connection {
         !destination::is_stdout(&to) && !RunLock::was_held(&name, &destination::identity(&to, &dataset))
     }
 
+    /// Of the pipeline and the dataset.
+    fn names(&self, options: &RunOptions) -> (String, String) {
+        let name = options.pipeline.clone().unwrap_or_else(|| self.file.pipeline_name());
+        let dataset = options.dataset.clone().unwrap_or_else(|| default_dataset(&name));
+        (name, dataset)
+    }
+
     /// A run of this connection, about to begin. No other run of the pipeline into this destination can begin on this
     /// machine until it is dropped.
     ///
     /// Errors: a name, stream or destination that is none (`Usage`); a destination that can't do what the streams want
     /// (`Config`) or can't be reached (`Unavailable`); another run under way (`Busy`).
     pub fn pipeline(self, options: RunOptions) -> Result<Pipeline> {
-        let name = options.pipeline.unwrap_or_else(|| self.file.pipeline_name());
+        let (name, dataset) = self.names(&options);
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(fits) {
             return Err(Error::new(ErrorKind::Usage, "a pipeline's name is made of letters, digits, `_`, `-` and `.`")
                 .with_help("give another one with --pipeline NAME"));
         }
-        let dataset = options.dataset.unwrap_or_else(|| default_dataset(&name));
         if dataset.trim().is_empty() || dataset.contains(char::is_control) {
             return Err(
                 Error::new(ErrorKind::Usage, "a dataset needs a name").with_help("give one with --dataset NAME")

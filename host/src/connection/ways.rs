@@ -2,18 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
-use crate::config::Settings;
-use crate::config::secret_binding::bindings;
+use crate::config::secret_binding::Binding;
 use crate::sandbox::{GrantRequest, printable};
 
 /// By secret: each way that it goes, or that it would be refused.
 pub type Ways = BTreeMap<String, BTreeSet<String>>;
 
-/// `config`: the configuration without secrets; `grants`: what the connector asks for.
-pub fn ways_of_secrets(config: &Value, grants: &[GrantRequest], settings: &Settings) -> Ways {
-    let bindings = bindings(config, &settings.reveal, &settings.secrets);
+/// `grants`: what the connector asks for; `bindings`: where each secret may go.
+pub fn ways_of_secrets(grants: &[GrantRequest], bindings: &BTreeMap<String, Binding>) -> Ways {
     let mut ways = Ways::new();
     for grant in grants {
         for travel in grant.credentials.iter().flat_map(|credential| credential.travels(&grant.origin)) {
@@ -22,7 +18,7 @@ pub fn ways_of_secrets(config: &Value, grants: &[GrantRequest], settings: &Setti
             ways.entry(travel.secret.clone()).or_default().insert(format!("{}{refused}", travel.shown()));
         }
     }
-    for (secret, binding) in &bindings {
+    for (secret, binding) in bindings {
         let elsewhere =
             || binding.origins().into_iter().map(|origin| format!("at {origin} where the configuration has it"));
         ways.entry(secret.clone()).or_insert_with(|| elsewhere().collect());

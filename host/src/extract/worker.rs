@@ -51,8 +51,9 @@ impl Worker {
             let outcome = match ready {
                 None => return,
                 Some(Ok((instance, begun))) => {
-                    let id: String = job.assignment.partition.id.chars().take(SHOWN).collect();
-                    let span = tracing::info_span!("partition", %stream, id);
+                    let id = &job.assignment.partition.id;
+                    let span =
+                        tracing::info_span!("partition", %stream, id = id.chars().take(SHOWN).collect::<String>());
                     self.read(job, instance, begun).instrument(span).await
                 }
                 Some(Err(error)) => Err(error),

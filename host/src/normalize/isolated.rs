@@ -11,14 +11,14 @@ use std::time::Duration;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Normalized, Normalizer, Options, PageSummary, Records, SchemaChange};
 use crate::config::settings::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::isolation::{Process, Program, Role, Talk, Told, ready};
 use crate::package::TableBatch;
-use crate::schema::{Convention, Schema, StreamSpec};
+use crate::schema::{Schema, StreamSpec};
 
 /// A normalizer, here or in a process of its own.
 pub enum Normalizing {
@@ -104,7 +104,7 @@ enum Question {
     Begin {
         schema: Schema,
         streams: Vec<StreamSpec>,
-        options: SentOptions,
+        options: Options,
     },
     /// Beside it: the records. Without a load id they are only counted.
     Read {
@@ -144,61 +144,10 @@ enum Done {
     },
 }
 
-/// [`Options`] that own what they name.
-#[derive(Serialize, Deserialize)]
-struct SentOptions {
-    naming: Convention,
-    max_identifier_length: usize,
-    reserved_columns: Vec<String>,
-    reserved_tables: Vec<String>,
-    max_columns_per_table: usize,
-    destination_columns: usize,
-    limits_text: bool,
-    other_streams: Vec<String>,
-    max_tables_per_stream: usize,
-    max_decoded_bytes: usize,
-    max_value_bytes: usize,
-}
-
-impl From<Options> for SentOptions {
-    fn from(options: Options) -> Self {
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Self {
-            naming: options.naming,
-            max_identifier_length: options.max_identifier_length,
-            reserved_columns: owned(options.reserved_columns),
-            reserved_tables: owned(options.reserved_tables),
-            max_columns_per_table: options.max_columns_per_table,
-            destination_columns: options.destination_columns,
-            limits_text: options.limits_text,
-            other_streams: options.other_streams,
-            max_tables_per_stream: options.max_tables_per_stream,
-            max_decoded_bytes: options.max_decoded_bytes,
-            max_value_bytes: options.max_value_bytes,
-        }
-    }
-}
-
-impl From<SentOptions> for Options {
-    fn from(sent: SentOptions) -> Self {
-        // A process of this kind reads one set of them in its life.
-        let leaked = |names: Vec<String>| -> &'static [&'static str] {
-            names.into_iter().map(|name| &*name.leak()).collect::<Vec<_>>().leak()
-        };
-        Self {
-            naming: sent.naming,
-            max_identifier_length: sent.max_identifier_length,
-            reserved_columns: leaked(sent.reserved_columns),
-            reserved_tables: leaked(sent.reserved_tables),
-            max_columns_per_table: sent.max_columns_per_table,
-            destination_columns: sent.destination_columns,
-            limits_text: sent.limits_text,
-            other_streams: sent.other_streams,
-            max_tables_per_stream: sent.max_tables_per_stream,
-            max_decoded_bytes: sent.max_decoded_bytes,
-            max_value_bytes: sent.max_value_bytes,
-        }
-    }
+/// Names that [`Options`] borrow for ever: a process of this kind reads one set of them in its life.
+pub(super) fn leaked<'de, D: Deserializer<'de>>(names: D) -> Result<&'static [&'static str], D::Error> {
+    let names = Vec::<String>::deserialize(names)?;
+    Ok(names.into_iter().map(|name| &*name.leak()).collect::<Vec<_>>().leak())
 }
 
 /// The parent's side.
@@ -231,7 +180,7 @@ impl Remote {
             rows: 0,
             streams: streams.iter().map(|stream| stream.name.clone()).collect(),
         };
-        let begin = Question::Begin { schema, streams: streams.to_vec(), options: options.into() };
+        let begin = Question::Begin { schema, streams: streams.to_vec(), options };
         remote.talk.send(&begin, &[])?;
         ready(remote.talk.receive()?, &remote.process)?;
         remote.reply()?;
@@ -323,7 +272,7 @@ pub(crate) fn serve(stream: UnixStream) -> Result<()> {
     let mut talk = Talk::new(stream, u64::MAX, None)?;
     let Some(frame) = talk.receive()? else { return Ok(()) };
     let Question::Begin { schema, streams, options } = frame.message()? else { return Ok(()) };
-    let mut normalizer = match Normalizer::new(schema, &streams, options.into()) {
+    let mut normalizer = match Normalizer::new(schema, &streams, options) {
         Ok(normalizer) => normalizer,
         Err(error) => {
             let reply = Reply { outcome: Err(error.into()), bytes: 0, rows: 0, schema: None };

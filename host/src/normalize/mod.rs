@@ -45,13 +45,15 @@ use tape::Tape;
 use versions::{Keep, Taken};
 
 /// Limits, so that records can't make a schema or a value without bounds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Options {
     pub naming: Convention,
     /// The destination's longest identifier, in bytes.
     pub max_identifier_length: usize,
     /// Names in lower case that the destination keeps for itself, and beginnings of such names of tables.
+    #[serde(deserialize_with = "isolated::leaked")]
     pub reserved_columns: &'static [&'static str],
+    #[serde(deserialize_with = "isolated::leaked")]
     pub reserved_tables: &'static [&'static str],
     pub max_columns_per_table: usize,
     /// The destination's own limit on that, which no setting raises.

@@ -64,8 +64,12 @@ pub struct Surface {
 impl Surface {
     /// Whether it imports secrets in plain text.
     pub fn wants_secrets(&self) -> bool {
-        self.imports.iter().any(|import| import.starts_with("airlock:connector/secrets@"))
+        wants_secrets(&self.imports)
     }
+}
+
+pub(super) fn wants_secrets(imports: &[String]) -> bool {
+    imports.iter().any(|import| import.starts_with("airlock:connector/secrets@"))
 }
 
 impl Connector {
@@ -83,7 +87,7 @@ impl Connector {
         let (digest, size) = (cache::hex(&Sha256::digest(bytes)), bytes.len());
         let (code, interfaces) = match &engine.isolation {
             Some(program) => {
-                let (sandbox, interfaces) = isolated::Sandbox::start(program, engine, bytes.to_vec(), &digest)?;
+                let (sandbox, interfaces) = isolated::Sandbox::start(program, engine, bytes, &digest)?;
                 (Code::Isolated(Arc::new(sandbox)), interfaces)
             }
             None => {

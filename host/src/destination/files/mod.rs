@@ -14,6 +14,7 @@ mod plan;
 mod storage;
 mod take_back;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
 
@@ -119,11 +120,11 @@ impl Files {
             let mut older = older.collect::<io::Result<Vec<_>>>().map_err(refused)?;
             let written = self.storage.write(&file.path, &mut |writer| {
                 let older = std::mem::take(&mut older);
-                if self.escapes_formulas {
-                    let batches = file.batches.iter().map(formulas::escaped).collect::<Result<Vec<_>, _>>()?;
-                    return self.format.write(writer, file.table, older, file.without.as_ref(), &batches);
-                }
-                self.format.write(writer, file.table, older, file.without.as_ref(), &file.batches)
+                let batches = match self.escapes_formulas {
+                    true => Cow::Owned(file.batches.iter().map(formulas::escaped).collect::<Result<_, _>>()?),
+                    false => Cow::Borrowed(&file.batches),
+                };
+                self.format.write(writer, file.table, older, file.without.as_ref(), &batches)
             });
             written.map_err(|error| {
                 let error = match error {

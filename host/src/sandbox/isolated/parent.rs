@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::super::call::{Answer, Call, Returned};
-use super::super::component::Interfaces;
+use super::super::component::{Interfaces, wants_secrets};
 use super::super::outlet::{Lent, Outlet as _};
 use super::super::{Engine, cache};
 use super::{Head, ToChild, ToParent, heard, told};
@@ -54,7 +54,7 @@ impl Sandbox {
     pub(in super::super) fn start(
         program: &Program,
         engine: &Engine,
-        component: Vec<u8>,
+        component: &[u8],
         digest: &str,
     ) -> Result<(Self, Interfaces)> {
         let limits = engine.limits.clone();
@@ -66,7 +66,7 @@ impl Sandbox {
         let place = cache::Place::Isolated;
         let kept = cache::find(&engine.wasmtime, digest, place);
         let compiled = kept.is_some();
-        let code = kept.map_or(component, cache::NativeCode::into_bytes);
+        let code = kept.map_or_else(|| component.to_vec(), cache::NativeCode::into_bytes);
         sender.send(Frame::new(&ToChild::Load { limits: (*limits).clone(), compiled }, code)?);
         let mut receiver = Receiver::new(stream, largest_frame(&limits));
         ready(receiver.receive()?, &process)?;
@@ -94,7 +94,7 @@ impl Sandbox {
                 }
             })
             .map_err(failed)?;
-        let wants_secrets = interfaces.imports.iter().any(|import| import.starts_with("airlock:connector/secrets@"));
+        let wants_secrets = wants_secrets(&interfaces.imports);
         Ok((Self { shared, limits, last: AtomicU64::new(0), wants_secrets }, interfaces))
     }
 
