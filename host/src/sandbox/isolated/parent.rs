@@ -37,6 +37,8 @@ struct Shared {
     process: Process,
     sender: Sender,
     instances: Mutex<HashMap<u64, Waiting>>,
+    /// Requests of one instance under way: each takes a handle, which a child could forget to count.
+    most_requests: usize,
     /// Why nothing more comes.
     ended: Mutex<Option<Told>>,
 }
@@ -76,7 +78,13 @@ impl Sandbox {
         if !compiled {
             cache::keep(&engine.wasmtime, digest, place, || Ok(frame.bytes));
         }
-        let shared = Arc::new(Shared { process, sender, instances: Mutex::default(), ended: Mutex::default() });
+        let shared = Arc::new(Shared {
+            process,
+            sender,
+            instances: Mutex::default(),
+            most_requests: limits.handles,
+            ended: Mutex::default(),
+        });
         let listener = Arc::downgrade(&shared);
         std::thread::Builder::new()
             .name("isolated".to_owned())
@@ -218,8 +226,19 @@ impl Shared {
     }
 
     fn request(self: &Arc<Self>, instance: u64, request: u64, sent: Request) {
-        let Some(lent) = self.lent(instance) else { return };
-        let sender = self.sender.clone();
+        let mut instances = self.instances();
+        let Some(waiting) = instances.get_mut(&instance) else { return };
+        let (lent, sender) = (waiting.lent.clone(), self.sender.clone());
+        waiting.requests.retain(|request| !request.is_finished());
+        if waiting.requests.len() >= self.most_requests {
+            let message = format!("more than {} requests of one instance at once", self.most_requests);
+            lent.failed(Error::new(ErrorKind::LimitExceeded, message).with_help("raise host.limits.handles"));
+            let answer = Err(ErrorKind::LimitExceeded);
+            if let Ok(frame) = Frame::new(&ToChild::Answered { request, answer }, Vec::new()) {
+                sender.send(frame);
+            }
+            return;
+        }
         let sending = lent.send(sent);
         let task = lent.io().spawn(async move {
             let (answer, body) = match sending.await {
@@ -233,10 +252,7 @@ impl Shared {
                 sender.send(frame);
             }
         });
-        if let Some(waiting) = self.instances().get_mut(&instance) {
-            waiting.requests.retain(|request| !request.is_finished());
-            waiting.requests.push(task.abort_handle());
-        }
+        waiting.requests.push(task.abort_handle());
     }
 
     /// Nothing more comes: whoever waits is told.
@@ -258,5 +274,38 @@ impl Shared {
             Some(told) => told.clone().into(),
             None => Error::new(ErrorKind::Connector, "the isolated process gave no answer"),
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// The child's own limit on handles is only as good as the child.
+    #[test]
+    fn a_child_that_counts_no_requests_is_counted_here() {
+        // Nobody drives it, so that no request ends.
+        let idle = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (process, stream) = Process::start(&Program::new("/bin/true"), Role::Sandbox, 0).unwrap();
+        let shared = Arc::new(Shared {
+            process,
+            sender: Sender::start(stream).unwrap(),
+            instances: Mutex::default(),
+            most_requests: 2,
+            ended: Mutex::default(),
+        });
+        let io = idle.handle().clone();
+        let lent = Arc::new(Lent::new(None, Arc::default(), Arc::new(drop), io, &Limits::default()));
+        let waiting = Waiting { lent: lent.clone(), answer: None, requests: Vec::new() };
+        shared.instances().insert(7, waiting);
+        let request = |number| {
+            let url = url::Url::parse("http://127.0.0.1/").unwrap();
+            let sent = Request { method: http::Method::GET, url, headers: http::HeaderMap::new(), body: Bytes::new() };
+            shared.request(7, number, sent);
+            lent.take_error().map(|error| error.kind())
+        };
+        let errors: Vec<_> = (0..4).map(request).collect();
+        assert_eq!(errors, [None, None, Some(ErrorKind::LimitExceeded), Some(ErrorKind::LimitExceeded)]);
+        assert_eq!(shared.instances()[&7].requests.len(), 2);
     }
 }
