@@ -4,7 +4,7 @@
 //! Here at any moment, in `places` at chosen ones, in `failures` by what happens around it. `CRASH_KILLS` sets how often it is killed for each write disposition, `CRASH_SEED` repeats a failure.
 
 pub(crate) mod contents;
-mod failures;
+pub(crate) mod failures;
 #[cfg(target_os = "linux")]
 mod isolated;
 pub(crate) mod places;
@@ -134,6 +134,6 @@ fn share(seed: u64, kill: u64) -> f64 {
     hasher.finish() as f64 / u64::MAX as f64
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }

@@ -56,7 +56,8 @@ fn no_module_uses_one_above_it() {
     assert!(report.is_empty(), "the lower may not know the higher:\n{report}");
 }
 
-fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Those of a folder, and of all below it.
+pub(crate) fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

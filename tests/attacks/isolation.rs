@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::arena::{TOKEN, spellings};
+use crate::crash::failures::is_under_way;
 use crate::destination::postgres_server::start;
 use crate::support::children::isolated;
 use crate::support::host_command::Project;
@@ -27,12 +28,7 @@ fn a_child_has_nothing() {
     });
     let project = Project::new(&api).config(&config.to_string());
     let mut host = project.run().secret("token", TOKEN).spawn();
-    let mut seen = 0;
-    while seen < 100 {
-        assert!(host.try_wait().unwrap().is_none(), "the run was over too soon");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        seen += api.take_requests().len();
-    }
+    assert!(is_under_way(&api, &mut host, 100), "the run was over too soon");
     let signal = |name: &str| assert!(start("kill").args([name, &host.id().to_string()]).status().unwrap().success());
     // Nobody ends while he is looked at.
     signal("-STOP");

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::arena::{Outcome, attack};
+use crate::layers::rust_files;
 
 /// File, function, and what bounds the depth of what it follows.
 const BOUNDED: &[(&str, &str, &str)] = &[
@@ -31,36 +32,31 @@ const BOUNDED: &[(&str, &str, &str)] = &[
 #[test]
 fn functions_that_call_themselves_know_how_deep_it_goes() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
     let mut found = BTreeSet::new();
-    search(&source, &source, &mut found);
+    for path in files {
+        let file = path.strip_prefix(&source).unwrap().to_str().unwrap().to_owned();
+        if !file.ends_with("tests.rs") {
+            search(&file, &std::fs::read_to_string(&path).unwrap(), &mut found);
+        }
+    }
     let known = BOUNDED.iter().map(|(file, function, _)| ((*file).to_owned(), (*function).to_owned())).collect();
     assert_eq!(found, known, "found, and those of which a bound is known");
 }
 
-fn search(folder: &Path, source: &Path, found: &mut BTreeSet<(String, String)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            search(&path, source, found);
-            continue;
-        }
-        let file = path.strip_prefix(source).unwrap().to_str().unwrap().to_owned();
-        let text = std::fs::read_to_string(&path).unwrap();
-        if file.ends_with("tests.rs") {
-            continue;
-        }
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        for (place, _) in code.match_indices("fn ") {
-            let rest = &code[place + 3..];
-            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            let line = code[..place].rfind('\n').map_or(0, |end| end + 1);
-            let indent: String = code[line..].chars().take_while(|c| *c == ' ').collect();
-            // As rustfmt has it, a function ends where its first line began.
-            let end = rest.find(&format!("\n{indent}}}")).unwrap_or(rest.len());
-            let Some((head, body)) = rest[..end].split_once("{\n") else { continue };
-            if !name.is_empty() && !head.contains(';') && calls(body, &name, head.contains("self")) {
-                found.insert((file.clone(), name));
-            }
+fn search(file: &str, text: &str, found: &mut BTreeSet<(String, String)>) {
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    for (place, _) in code.match_indices("fn ") {
+        let rest = &code[place + 3..];
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let line = code[..place].rfind('\n').map_or(0, |end| end + 1);
+        let indent: String = code[line..].chars().take_while(|c| *c == ' ').collect();
+        // As rustfmt has it, a function ends where its first line began.
+        let end = rest.find(&format!("\n{indent}}}")).unwrap_or(rest.len());
+        let Some((head, body)) = rest[..end].split_once("{\n") else { continue };
+        if !name.is_empty() && !head.contains(';') && calls(body, &name, head.contains("self")) {
+            found.insert((file.to_owned(), name));
         }
     }
 }

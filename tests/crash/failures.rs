@@ -35,7 +35,7 @@ pub(super) fn duckdb(project: &Project) -> Place {
 }
 
 /// Waits until the API has seen so many requests; false if the run ended before.
-pub(super) fn is_under_way(api: &MockApi, child: &mut Child, requests: usize) -> bool {
+pub(crate) fn is_under_way(api: &MockApi, child: &mut Child, requests: usize) -> bool {
     let mut seen = 0;
     while seen < requests {
         if child.try_wait().unwrap().is_some() {

@@ -16,6 +16,7 @@ use self::random::Random;
 use self::script::Plan;
 use super::arena::{OTHER, TOKEN, guests, no_harm, spellings};
 use super::hostile_api::HostileApi;
+use crate::crash::number;
 use crate::support::host_command::{Output, Project};
 use crate::support::warehouse;
 
@@ -28,7 +29,6 @@ const MEMORY: u64 = 1 << 30;
 
 #[test]
 fn no_run_of_anybody_does_harm() {
-    let number = |variable: &str| std::env::var(variable).ok().and_then(|value| value.parse::<u64>().ok());
     let (first, runs) = (number("HOSTILE_SEED").unwrap_or(0), number("HOSTILE_RUNS").unwrap_or(200));
     let (next, loaded, largest) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let slowest = Mutex::new((Duration::ZERO, 0));
