@@ -27,6 +27,17 @@ struct Shared {
 impl Host {
     /// Errors (`Internal`): no threads, no memory.
     pub fn new() -> Result<Self> {
+        Self::made(None)
+    }
+
+    /// With a program that isolated processes are started from: one whose `main` begins with [`crate::isolated::serve`].
+    ///
+    /// Errors: as of [`Host::new`].
+    pub fn with_program(program: Program) -> Result<Self> {
+        Self::made(Some(program))
+    }
+
+    fn made(program: Option<Program>) -> Result<Self> {
         let failed = |source: std::io::Error| Error::new(ErrorKind::Internal, "no runtime").with_source(source);
         let cores = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         let runtime = |name: &'static str, threads: usize| {
@@ -35,22 +46,11 @@ impl Host {
         let (guests, io) = (runtime("guests", cores)?, runtime("io", 2)?);
         Ok(Self(Arc::new(Shared {
             engine: Engine::new(&Limits::default())?,
-            program: None,
+            program,
             guests: guests.handle().clone(),
             io: io.handle().clone(),
             runtimes: vec![guests, io],
         })))
-    }
-
-    /// With a program that isolated processes are started from: one whose `main` begins with [`crate::isolated::serve`].
-    ///
-    /// Errors: as of [`Host::new`].
-    pub fn with_program(program: Program) -> Result<Self> {
-        let mut host = Self::new()?;
-        if let Some(shared) = Arc::get_mut(&mut host.0) {
-            shared.program = Some(program);
-        }
-        Ok(host)
     }
 
     /// Waits for something, on a thread that belongs to no async runtime.
